@@ -1,0 +1,1 @@
+//! The stateful operators, one file each.

@@ -1,0 +1,234 @@
+//! What a node does to its inputs.
+
+use arrow_schema::DataType;
+use serde::{Deserialize, Serialize};
+
+use crate::connector::{SinkSpec, SourceSpec};
+use crate::expr::Expr;
+
+/// The operators. Unless stated otherwise a node has one input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Operator {
+    /// Reads a table. No input.
+    Source(Box<SourceSpec>),
+    /// Rows of constants (`VALUES`), emitted once in the first epoch. No input.
+    Values {
+        /// One expression a column, without column references, for each row.
+        rows: Vec<Vec<Expr>>,
+    },
+    /// Filters, then projects.
+    Calc {
+        /// Rows for which it is not true are dropped.
+        predicate: Option<Expr>,
+        /// The output columns, over the input's.
+        projection: Vec<Expr>,
+    },
+    /// Appends `window_start`, `window_end` (TIMESTAMP(3)) and `window_time` to each row, once for each window that
+    /// the row falls into. Not for session windows, which need their aggregate.
+    AssignWindow {
+        /// The windows.
+        window: Window,
+        /// Which time decides.
+        time: TimeAttribute,
+    },
+    /// Groups by keys within windows and emits each group once, when the watermark (or the clock) passes the window's
+    /// end. Output: the keys, then the aggregates, then `window_start`, `window_end` and `window_time`.
+    WindowAggregate {
+        /// Where windows come from.
+        input: WindowInput,
+        /// Grouping columns other than the window's bounds (positions in the input).
+        keys: Vec<usize>,
+        /// What is computed for each group.
+        aggregates: Vec<AggregateCall>,
+    },
+    /// Groups by keys without windows and emits changes. Output: the keys, then the aggregates. Without aggregates it
+    /// is DISTINCT; without keys it has one group, which exists (count 0) before any input.
+    Aggregate {
+        /// Grouping columns (positions).
+        keys: Vec<usize>,
+        /// What is computed for each group.
+        aggregates: Vec<AggregateCall>,
+    },
+    /// Joins two inputs on equality of keys. Output: left columns, then right columns (only left ones for semi and
+    /// anti joins).
+    Join {
+        /// Inner, left, semi or anti.
+        kind: JoinKind,
+        /// Key columns of the left input; as many as of the right; none is a cross join on one worker.
+        left_keys: Vec<usize>,
+        /// Key columns of the right input.
+        right_keys: Vec<usize>,
+        /// Further condition over the concatenated columns.
+        filter: Option<Expr>,
+        /// For an interval join of append-only inputs: bounds that let state expire.
+        interval: Option<Interval>,
+    },
+    /// Joins rows of the same window. Both inputs carry window columns; state goes when the watermark passes a window,
+    /// and only then rows leave. Output as for [`Operator::Join`].
+    WindowJoin {
+        /// Inner, left, semi or anti.
+        kind: JoinKind,
+        /// Key columns of the left input, without its window's.
+        left_keys: Vec<usize>,
+        /// Key columns of the right input, without its window's.
+        right_keys: Vec<usize>,
+        /// (window_start, window_end) of the left input.
+        left_window: (usize, usize),
+        /// (window_start, window_end) of the right input.
+        right_window: (usize, usize),
+        /// Further condition over the concatenated columns.
+        filter: Option<Expr>,
+    },
+    /// Looks each row up in a bounded table, which is read whole before the first row. Output: the input's columns, then
+    /// the table's `output`.
+    LookupJoin {
+        /// The table; its `output` is what is appended.
+        table: Box<SourceSpec>,
+        /// Inner or left.
+        kind: JoinKind,
+        /// What is looked up, over the input's columns.
+        input_keys: Vec<Expr>,
+        /// Where it is looked up: positions in the table's `output`.
+        table_keys: Vec<usize>,
+        /// Further condition over the concatenated columns.
+        filter: Option<Expr>,
+    },
+    /// All rows of all inputs; two or more inputs of equal types.
+    Union,
+    /// Replaces each row by one row for each element of an ARRAY (or entry of a MAP) in a column. Output: the input's
+    /// columns, then the element (for an array of ROWs its fields; for a map key and value).
+    Unnest {
+        /// The column (position).
+        column: usize,
+        /// Keep rows whose collection is NULL or empty, with NULLs (`LEFT JOIN UNNEST`).
+        outer: bool,
+        /// Also append the element's number from 1 (`WITH ORDINALITY`).
+        ordinality: bool,
+    },
+    /// The first rows of the input in epoch order; ends its pipeline when full, if it is the last operator.
+    Limit {
+        /// Rows skipped.
+        skip: u64,
+        /// Rows passed on.
+        fetch: Option<u64>,
+    },
+    /// Sorts a bounded input, emitted when it ends. With `fetch` only the first rows are kept.
+    Sort {
+        /// Sort keys, most significant first.
+        keys: Vec<SortKey>,
+        /// Rows kept.
+        fetch: Option<u64>,
+    },
+    /// Writes a table. The last node of a path.
+    Sink(Box<SinkSpec>),
+}
+
+/// The windows of TUMBLE, HOP and SESSION. All times in milliseconds; windows are `[start, end)`, aligned to 1970-01-01
+/// UTC plus `offset_ms`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Window {
+    /// Adjacent windows.
+    Tumble {
+        /// Length.
+        size_ms: i64,
+        /// Shift of the alignment.
+        offset_ms: i64,
+    },
+    /// Overlapping windows; `size_ms` is a multiple of `slide_ms`.
+    Hop {
+        /// Length.
+        size_ms: i64,
+        /// Distance between starts.
+        slide_ms: i64,
+        /// Shift of the alignment.
+        offset_ms: i64,
+    },
+    /// Windows that close after a gap in their key's rows.
+    Session {
+        /// The gap.
+        gap_ms: i64,
+    },
+}
+
+/// Which time places a row in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimeAttribute {
+    /// A timestamp column with a watermark (position).
+    Event(usize),
+    /// The clock of the row's epoch.
+    Processing,
+}
+
+/// Where a windowed aggregate takes its windows from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WindowInput {
+    /// It assigns them itself (and shares panes between the windows of a HOP).
+    Assign {
+        /// The windows.
+        window: Window,
+        /// Which time decides.
+        time: TimeAttribute,
+    },
+    /// The rows carry them already, from a windowed operator below.
+    Attached {
+        /// Position of `window_start`.
+        start: usize,
+        /// Position of `window_end`.
+        end: usize,
+        /// Whether the windows lie in processing time.
+        processing: bool,
+    },
+}
+
+/// One aggregate of a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AggregateCall {
+    /// Canonical (lower-case) name: `count`, `sum`, `avg`, `min`, `max`, `stddev_pop`, `stddev_samp`, `var_pop`, `var_samp`, …
+    pub function: String,
+    /// Argument columns (positions); none for `count(*)`.
+    pub args: Vec<usize>,
+    /// Each distinct argument counts once.
+    pub distinct: bool,
+    /// A BOOLEAN column (position): only rows where it is true count.
+    pub filter: Option<usize>,
+    /// The result's type.
+    pub data_type: DataType,
+}
+
+/// What a join keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JoinKind {
+    /// Pairs that match.
+    Inner,
+    /// Pairs that match, and left rows without a match with NULLs.
+    Left,
+    /// Left rows with a match, once.
+    Semi,
+    /// Left rows without a match.
+    Anti,
+}
+
+/// Bounds of an interval join: a pair matches only if
+/// `left.time + lower_ms <= right.time <= left.time + upper_ms`. The filter checks it too; the bounds are for expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Time column of the left input.
+    pub left_time: usize,
+    /// Time column of the right input.
+    pub right_time: usize,
+    /// Lower bound of `right.time - left.time`, in milliseconds.
+    pub lower_ms: i64,
+    /// Upper bound of `right.time - left.time`, in milliseconds.
+    pub upper_ms: i64,
+}
+
+/// One key of a sort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SortKey {
+    /// The column (position).
+    pub column: usize,
+    /// Largest first.
+    pub descending: bool,
+    /// NULLs before all values.
+    pub nulls_first: bool,
+}
