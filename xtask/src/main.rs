@@ -1,2 +1,33 @@
-//! placeholder
-fn main() {}
+//! Tasks around the project: `cargo xtask tidy | metrics | bench | nexmark`.
+
+use std::process::ExitCode;
+
+use xtask::{bench, files, metrics, nexmark, tidy};
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  tidy                 the project's conventions: layers, docs, names, promises
+  metrics              size and shape of the code, against the targets
+  bench nexmark [..]   events a second of the Nexmark queries (bench nexmark --help)
+  bench latency        arrival to release at 1,000 events a second
+  nexmark              the large Nexmark data set against its golden results
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["tidy"] => tidy::check(&files::root()),
+        ["metrics"] => metrics::print(&files::root()),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["nexmark", rest @ ..] => nexmark::run(rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! The trait is small on purpose, so that a fault-injecting implementation can stand in for the operating
 //! system and let the k-th call of any kind fail.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,15 @@ pub trait Fs: Send + Sync {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes creations, renames and removals in a directory survive a power cut.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Locks a file (created when there is none) against every other holder, until the guard is dropped or the
+    /// process ends. `None`: someone else holds it. A file system that nobody else can reach needs no lock.
+    fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
+        self.open(path, true).map(|_| Some(Box::new(()) as LockGuard))
+    }
 }
+
+/// Holds a lock for as long as it lives.
+pub type LockGuard = Box<dyn std::any::Any + Send + Sync>;
 
 /// Reads a whole file.
 pub fn read(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
@@ -113,6 +121,15 @@ impl Fs for OsFs {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         std::fs::File::open(path)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 }
 

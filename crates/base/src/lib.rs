@@ -19,11 +19,14 @@
 //! assert_eq!(error.to_string(), "error[E012]: unknown column `amnt`");
 //! ```
 
+pub mod codes;
 pub mod env;
 pub mod error;
 pub mod fs;
+pub mod fs_memory;
 pub mod limits;
 
 pub use env::{Clock, Env, Random, SystemClock, SystemRandom};
 pub use error::{Error, ErrorKind, Place, Result};
-pub use fs::{File, Fs, OsFs};
+pub use fs::{File, Fs, LockGuard, OsFs};
+pub use fs_memory::MemoryFs;

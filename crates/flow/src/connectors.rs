@@ -20,7 +20,7 @@ pub trait Connectors: Send + Sync {
 /// Who opens a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
-    /// The pipeline's name.
+    /// What identifies the pipeline among all that the data directory has ever known.
     pub pipeline: &'a str,
     /// The node of its plan.
     pub node: usize,

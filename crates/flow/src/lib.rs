@@ -5,6 +5,7 @@ pub mod connectors;
 pub mod operator;
 pub mod operators;
 pub mod sink;
+pub mod runtime;
 pub mod source;
 
 pub use batch::Batch;

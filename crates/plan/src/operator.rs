@@ -123,6 +123,29 @@ pub enum Operator {
     Sink(Box<SinkSpec>),
 }
 
+impl Operator {
+    /// What kind of operator it is, in one word, for EXPLAIN and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Operator::Source(_) => "Source",
+            Operator::Values { .. } => "Values",
+            Operator::Calc { .. } => "Calc",
+            Operator::AssignWindow { .. } => "AssignWindow",
+            Operator::WindowAggregate { .. } => "WindowAggregate",
+            Operator::Aggregate { .. } => "Aggregate",
+            Operator::Join { interval: Some(_), .. } => "IntervalJoin",
+            Operator::Join { .. } => "Join",
+            Operator::WindowJoin { .. } => "WindowJoin",
+            Operator::LookupJoin { .. } => "LookupJoin",
+            Operator::Union => "Union",
+            Operator::Unnest { .. } => "Unnest",
+            Operator::Limit { .. } => "Limit",
+            Operator::Sort { .. } => "Sort",
+            Operator::Sink(_) => "Sink",
+        }
+    }
+}
+
 /// The windows of TUMBLE, HOP and SESSION. All times in milliseconds; windows are `[start, end)`, aligned to 1970-01-01
 /// UTC plus `offset_ms`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,292 @@
+//! A topic as a source: each partition is a split, and a chunk is stretches of it as the log holds them.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use fleuve_base::{Error, ErrorKind, Result};
+use fleuve_flow::connectors::Reader;
+use fleuve_flow::source::{Chunk, Claim, Decoder, Range, Scan, Source, Waker};
+use fleuve_journal::{Log, Partition, Subscription, Topic};
+use fleuve_plan::SourceSpec;
+use fleuve_record::{Attributes, Batches};
+use parking_lot::Mutex;
+
+use super::bounds::{Ending, Start};
+use super::decoder::{Origin, TopicDecoder, TopicShape};
+use super::{need_log, topic_to_read};
+use crate::decode::{Layout, unreadable_changelog, wants_weights};
+use crate::internal;
+use crate::options::Options;
+
+/// Bytes that are fetched at a time, unless the engine wants fewer.
+const FETCH_BYTES: usize = 1 << 20;
+
+/// Bytes of a writer's epoch that are read together; a larger epoch is cut after all.
+const EPOCH_BYTES_JOINED_MAX: usize = 64 << 20;
+
+/// A `topic` table that is being read, or a table that is kept in an internal topic.
+pub(crate) struct TopicSource {
+    log: Arc<Log>,
+    topic: Arc<Topic>,
+    shape: Arc<TopicShape>,
+    pin: String,
+    start: Start,
+    ending: Ending,
+    /// The topic is this source's own: what is released may be deleted.
+    own: bool,
+    state: Mutex<State>,
+    subscriptions: Mutex<Vec<Subscription>>,
+}
+
+struct State {
+    cursors: Vec<Cursor>,
+    /// The partition whose turn it is.
+    turn: usize,
+}
+
+/// How far a partition has been handed out.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cursor {
+    next: Option<u64>,
+    /// The start has been handed out as an empty range, so that the journal holds it.
+    fixed: bool,
+}
+
+/// What a source reads, and how.
+pub(crate) struct Opened {
+    pub(crate) topic: Arc<Topic>,
+    pub(crate) origin: Origin,
+    pub(crate) start: Start,
+    pub(crate) ending: Ending,
+    pub(crate) own: bool,
+}
+
+impl TopicSource {
+    /// Opens the topic that a table names.
+    pub(crate) fn open(
+        log: Option<&Arc<Log>>,
+        reader: &Reader<'_>,
+        options: &Options,
+        spec: &SourceSpec,
+        scan: Scan,
+    ) -> Result<Self> {
+        let log = need_log(&spec.table, log)?;
+        let topic = topic_to_read(log, options)?;
+        let opened = Opened {
+            origin: Origin::Topic,
+            start: Start::of(options)?,
+            ending: Ending::of(options, topic.partitions()),
+            own: false,
+            topic,
+        };
+        Self::over(log, reader, options, spec, scan, opened)
+    }
+
+    /// Reads a given topic.
+    pub(crate) fn over(
+        log: &Arc<Log>,
+        reader: &Reader<'_>,
+        options: &Options,
+        spec: &SourceSpec,
+        scan: Scan,
+        opened: Opened,
+    ) -> Result<Self> {
+        let Opened { topic, origin, start, ending, own } = opened;
+        let keyed = !spec.primary_key.is_empty() && options.format() == Some("json") && !own;
+        if keyed && !wants_weights(&scan) {
+            return Err(unreadable_changelog(&spec.table, "a topic with a PRIMARY KEY holds updates and deletions"));
+        }
+        let layout = Layout::new(options, &spec.physical, scan)?;
+        let shape = Arc::new(TopicShape { topic: topic.name().to_owned(), layout, keyed, origin });
+        TopicDecoder::new(shape.clone())?;
+        let pin = internal::name("pin", reader);
+        for (number, partition) in topic.partitions().iter().enumerate() {
+            log.pin(topic.name(), number as u32, partition.log_start_offset(), &pin)?;
+        }
+        let state = State { cursors: vec![Cursor::default(); topic.partitions().len()], turn: 0 };
+        let log = log.clone();
+        let (state, subscriptions) = (Mutex::new(state), Mutex::default());
+        Ok(TopicSource { log, topic, shape, pin, start, ending, own, state, subscriptions })
+    }
+
+    /// Begins the only partition here, unless it goes on from somewhere else.
+    pub(crate) fn begin_at(&self, offset: u64) {
+        for cursor in &mut self.state.lock().cursors {
+            cursor.next.get_or_insert(offset);
+        }
+    }
+
+    /// The next chunk of a partition; none if it is at its end for now.
+    fn claim_from(&self, number: usize, cursor: &mut Cursor, bytes_max: usize) -> Result<Option<Chunk>> {
+        let partition = &self.topic.partitions()[number];
+        let next = match cursor.next {
+            Some(next) => next,
+            None => self.start.offset(partition)?,
+        };
+        cursor.next = Some(next);
+        let split = number as u32;
+        if !std::mem::replace(&mut cursor.fixed, true) && !self.start.is_fixed() {
+            let range = Range { split, item: 0, start: next, end: next };
+            return Ok(Some(Chunk { range, bytes: Some(Bytes::new()) }));
+        }
+        let limit = partition.last_stable_offset().min(self.ending.of_partition(number).unwrap_or(u64::MAX));
+        if next >= limit {
+            return Ok(None);
+        }
+        let (bytes, end) = fetch(partition, next, bytes_max.min(FETCH_BYTES))?;
+        let end = end.min(limit);
+        cursor.next = Some(end);
+        Ok(Some(Chunk { range: Range { split, item: 0, start: next, end }, bytes: Some(bytes) }))
+    }
+
+    fn finished(&self, cursors: &[Cursor]) -> bool {
+        let done = |(number, cursor): (usize, &Cursor)| {
+            self.ending.of_partition(number).is_some_and(|end| cursor.next.is_some_and(|next| next >= end))
+        };
+        cursors.iter().enumerate().all(done)
+    }
+
+    fn partition(&self, range: Range) -> Result<&Arc<Partition>> {
+        self.topic.partition(range.split)
+    }
+
+    fn lost(&self, range: Range, partition: &Partition) -> Error {
+        let (topic, split) = (self.topic.name(), range.split);
+        let message = format!(
+            "offsets {} to {} of topic `{topic}`, partition {split}, cannot be read any more",
+            range.start, range.end
+        );
+        let (start, end) = (partition.log_start_offset(), partition.high_watermark());
+        Error::new(ErrorKind::Conflict, "E507", message)
+            .with_detail(format!("the partition holds offsets {start} to {end}"))
+            .with_hint("the topic was deleted, or its retention is shorter than the pipeline needs")
+    }
+}
+
+/// Batches from an offset on, and the offset after them. A writer's epoch is not cut, so that what a pipeline wrote
+/// together is read together.
+fn fetch(partition: &Partition, offset: u64, bytes_max: usize) -> Result<(Bytes, u64)> {
+    let mut fetched = partition.read(offset, bytes_max)?;
+    if !continues(&fetched.bytes)? {
+        return Ok((fetched.bytes, fetched.next_offset));
+    }
+    let mut joined = BytesMut::from(fetched.bytes.clone());
+    while continues(&fetched.bytes)? && joined.len() < EPOCH_BYTES_JOINED_MAX {
+        fetched = partition.read(fetched.next_offset, bytes_max)?;
+        joined.extend_from_slice(&fetched.bytes);
+    }
+    Ok((joined.freeze(), fetched.next_offset))
+}
+
+/// Whether the last batch is not the last of its writer's epoch.
+fn continues(bytes: &Bytes) -> Result<bool> {
+    let last = Batches::new(bytes.clone()).last().transpose()?;
+    Ok(last.is_some_and(|batch| batch.header().attributes.has(Attributes::EPOCH_CONTINUES)))
+}
+
+impl Source for TopicSource {
+    fn bounded(&self) -> bool {
+        !matches!(self.ending, Ending::Never)
+    }
+
+    fn splits(&self) -> Vec<String> {
+        (0..self.topic.partitions().len()).map(|number| format!("{}/{number}", self.topic.name())).collect()
+    }
+
+    fn claim(&self, bytes_max: usize) -> Result<Claim> {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let count = state.cursors.len();
+        for _ in 0..count {
+            let number = state.turn % count;
+            state.turn = (number + 1) % count;
+            if let Some(chunk) = self.claim_from(number, &mut state.cursors[number], bytes_max)? {
+                return Ok(Claim::Chunk(chunk));
+            }
+        }
+        Ok(if self.finished(&state.cursors) { Claim::Finished } else { Claim::Pending })
+    }
+
+    fn reclaim(&self, range: Range) -> Result<Chunk> {
+        let partition = self.partition(range)?;
+        if range.start < partition.log_start_offset() || range.end > partition.high_watermark() {
+            return Err(self.lost(range, partition));
+        }
+        let (mut bytes, mut next) = (BytesMut::new(), range.start);
+        while next < range.end {
+            let fetched = partition.read(next, FETCH_BYTES)?;
+            if fetched.next_offset <= next {
+                return Err(self.lost(range, partition));
+            }
+            bytes.extend_from_slice(&fetched.bytes);
+            next = fetched.next_offset;
+        }
+        Ok(Chunk { range, bytes: Some(bytes.freeze()) })
+    }
+
+    fn resume(&self, last: &[Range]) -> Result<()> {
+        let mut state = self.state.lock();
+        for range in last {
+            let known = state.cursors.len();
+            let cursor = state.cursors.get_mut(range.split as usize).ok_or_else(|| {
+                let message = format!("topic `{}` has {known} partitions, and partition {} was read", self.topic.name(), range.split);
+                Error::new(ErrorKind::Conflict, "E507", message).with_hint("the topic was deleted and created again")
+            })?;
+            *cursor = Cursor { next: Some(range.end), fixed: true };
+        }
+        Ok(())
+    }
+
+    fn decoder(&self) -> Result<Box<dyn Decoder>> {
+        Ok(Box::new(TopicDecoder::new(self.shape.clone())?))
+    }
+
+    fn subscribe(&self, waker: Waker) {
+        let partitions = self.topic.partitions().iter();
+        self.subscriptions.lock().extend(partitions.map(|partition| partition.subscribe(waker.clone())));
+    }
+
+    fn release(&self, before: &[Range]) {
+        for range in before {
+            // A pin that cannot be moved only keeps more than is needed.
+            let moved = self.log.pin(self.topic.name(), range.split, range.start, &self.pin);
+            let cut = match self.partition(*range) {
+                Ok(partition) if self.own => partition.truncate_before(range.start).map(drop),
+                _ => Ok(()),
+            };
+            if let Err(error) = moved.and(cut) {
+                tracing::warn!("topic `{}`: {error}", self.topic.name());
+            }
+        }
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        let Ending::At(ends) = &self.ending else { return None };
+        let state = self.state.lock();
+        let partitions = self.topic.partitions().iter().zip(&state.cursors).zip(ends);
+        let spans = partitions.map(|((partition, cursor), end)| {
+            let start = partition.log_start_offset().min(*end);
+            (cursor.next.unwrap_or(start).saturating_sub(start), end - start)
+        });
+        Some(spans.fold((0, 0), |sum, span| (sum.0 + span.0, sum.1 + span.1)))
+    }
+
+    fn lag(&self) -> Option<u64> {
+        let state = self.state.lock();
+        let partitions = self.topic.partitions().iter().zip(&state.cursors);
+        let lag = partitions.map(|(partition, cursor)| {
+            let next = cursor.next.unwrap_or_else(|| self.start.offset(partition).unwrap_or(0));
+            partition.last_stable_offset().saturating_sub(next)
+        });
+        Some(lag.sum())
+    }
+}
+
+impl Drop for TopicSource {
+    fn drop(&mut self) {
+        for number in 0..self.topic.partitions().len() {
+            // The topic may have been deleted; then there is no pin left either.
+            let _ = self.log.unpin(self.topic.name(), number as u32, &self.pin);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The arguments of every command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Streams, SQL and storage in one program.
+#[derive(Debug, Parser)]
+#[command(name = "fleuve", version, about, disable_help_subcommand = true, propagate_version = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print results and errors as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Replay a week of real earthquakes through a pipeline and watch its answers
+    Demo(DemoArguments),
+    /// Run a SQL script as a pipeline
+    Run(RunArguments),
+    /// Run one SQL text
+    Sql(SqlArguments),
+    /// Show what a script would do: operators, keys, state and what bounds it, guarantees
+    Explain(ExplainArguments),
+    /// Print the CREATE TABLE that fits a file
+    Discover(DiscoverArguments),
+    /// Feed recorded data into a topic at the speed of its own time column
+    Play(PlayArguments),
+    /// Write lines from standard input or a file into a topic
+    Produce(ProduceArguments),
+    /// Print the records of a topic
+    Consume(ConsumeArguments),
+    /// List, stop and remove pipelines
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// List, describe and remove topics
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// Run one journalled epoch of a pipeline again and show what went in and came out
+    Replay(ReplayArguments),
+    /// Check disk, clock, limits and the data directory
+    Doctor(DataArguments),
+    /// Write benchmark data to standard output
+    #[command(subcommand, hide = true)]
+    Generate(GenerateCommand),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Explain an error code, a connector, a function or a setting
+    Help {
+        /// For example `E012`, `connector filesystem`, `function date_format`, `settings`.
+        topic: Vec<String>,
+    },
+}
+
+/// Where everything durable lies.
+#[derive(Debug, Clone, Args)]
+pub struct DataArguments {
+    /// Directory of everything durable
+    #[arg(long, value_name = "DIR", env = "FLEUVE_DATA")]
+    pub data: Option<PathBuf>,
+}
+
+/// What results look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned columns (the default on a terminal)
+    Table,
+    /// One JSON object a line (the default in a pipe)
+    Json,
+    /// CSV with a header
+    Csv,
+    /// An Arrow IPC stream
+    Arrow,
+    /// One column a line
+    Vertical,
+}
+
+/// Arguments of everything that runs SQL.
+#[derive(Debug, Clone, Args)]
+pub struct EngineArguments {
+    /// Where everything durable lies.
+    #[command(flatten)]
+    pub data: DataArguments,
+    /// Worker threads (the same as SET 'parallelism.default')
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// How results are printed
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Settings, as SET would make them
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Plan only, and show the plan
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print counters of finished pipelines to standard error
+    #[arg(long)]
+    pub stats: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The script
+    pub file: PathBuf,
+    /// Everything else.
+    #[command(flatten)]
+    pub engine: EngineArguments,
+}
+
+/// Arguments of `sql`.
+#[derive(Debug, Args)]
+pub struct SqlArguments {
+    /// The statements
+    #[arg(short = 'c', long = "command", value_name = "SQL")]
+    pub command: String,
+    /// Everything else.
+    #[command(flatten)]
+    pub engine: EngineArguments,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The script
+    pub file: PathBuf,
+}
+
+/// Arguments of `discover`.
+#[derive(Debug, Args)]
+pub struct DiscoverArguments {
+    /// A JSON lines, CSV or Parquet file, plain or compressed
+    pub file: PathBuf,
+    /// The table's name (default: the file's)
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+/// Arguments of `play`.
+#[derive(Debug, Args)]
+pub struct PlayArguments {
+    /// A JSON lines or CSV file
+    pub file: PathBuf,
+    /// The column of the recorded time
+    #[arg(long, value_name = "COLUMN")]
+    pub time: String,
+    /// How much faster than it was recorded, for example 100x
+    #[arg(long, default_value = "1x", value_parser = parse_speed)]
+    pub speed: f64,
+    /// The topic (default: the file's name)
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// Where everything durable lies.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+/// Arguments of `produce`.
+#[derive(Debug, Args)]
+pub struct ProduceArguments {
+    /// The topic; created with one partition if there is none
+    pub topic: String,
+    /// Read from a file instead of standard input
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Take the record's key from a field of the JSON value, for example .id
+    #[arg(long, value_name = "PATH")]
+    pub key: Option<String>,
+    /// Where everything durable lies.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+/// Arguments of `consume`.
+#[derive(Debug, Args)]
+pub struct ConsumeArguments {
+    /// The topic
+    pub topic: String,
+    /// A line for each record: %t topic, %p partition, %o offset, %T timestamp, %k key, %v value, \n \t
+    #[arg(short = 'f', long = "output", value_name = "FORMAT", default_value = "%v\\n")]
+    pub output: String,
+    /// Where to start: beginning, end, an offset, or a time ago such as 10m
+    #[arg(long, default_value = "beginning")]
+    pub from: String,
+    /// Stop after so many records
+    #[arg(short = 'n', long)]
+    pub count: Option<u64>,
+    /// Wait for more at the end
+    #[arg(long)]
+    pub follow: bool,
+    /// Where everything durable lies.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+/// `job …`
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// List the pipelines of a data directory
+    Ls(DataArguments),
+    /// Stop a running pipeline; it goes on where it was when its script is run again
+    Stop {
+        /// The pipeline's name
+        name: String,
+        /// Where everything durable lies.
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Forget a pipeline: its plan, its snapshots and its place in its sources
+    Rm {
+        /// The pipeline's name
+        name: String,
+        /// Where everything durable lies.
+        #[command(flatten)]
+        data: DataArguments,
+    },
+}
+
+/// `topic …`
+#[derive(Debug, Subcommand)]
+pub enum TopicCommand {
+    /// List the topics of a data directory
+    Ls(DataArguments),
+    /// Show a topic's partitions and offsets
+    Describe {
+        /// The topic's name
+        name: String,
+        /// Where everything durable lies.
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Delete a topic and its records
+    Rm {
+        /// The topic's name
+        name: String,
+        /// Where everything durable lies.
+        #[command(flatten)]
+        data: DataArguments,
+    },
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArguments {
+    /// The pipeline's name
+    #[arg(long)]
+    pub pipeline: String,
+    /// The epoch
+    #[arg(long)]
+    pub epoch: u64,
+    /// How rows are printed
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Where everything durable lies.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+/// `generate …`
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    /// The Nexmark auction stream as JSON lines
+    Nexmark {
+        /// How many events
+        #[arg(long, default_value_t = 2_000_000)]
+        events: u64,
+        /// Events in a second of event time
+        #[arg(long, default_value_t = 10_000.0)]
+        rate: f64,
+        /// Shuffle events inside groups of so many
+        #[arg(long, default_value_t = 1)]
+        ooo_group: u64,
+        /// Seed of all random numbers
+        #[arg(long, default_value_t = 42)]
+        seed: u64,
+    },
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// How much faster than the week passed
+    #[arg(long, default_value = "3600x", value_parser = parse_speed)]
+    pub speed: f64,
+    /// Stop after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub seconds: Option<f64>,
+    /// Begin again from the first earthquake
+    #[arg(long)]
+    pub fresh: bool,
+    /// Worker threads
+    #[arg(long, default_value_t = 1)]
+    pub workers: usize,
+    /// Where everything durable lies.
+    #[command(flatten)]
+    pub data: DataArguments,
+}
+
+/// Reads `100x`, `100` or `0.5x`.
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix(['x', 'X']).unwrap_or(text);
+    match number.parse::<f64>() {
+        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
+        _ => Err("a speed is a positive number, such as 100x".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_speed_is_a_positive_number() {
+        assert_eq!(parse_speed("100x"), Ok(100.0));
+        assert_eq!(parse_speed("0.5"), Ok(0.5));
+        assert!(parse_speed("0").is_err() && parse_speed("fast").is_err() && parse_speed("-3x").is_err());
+    }
+}

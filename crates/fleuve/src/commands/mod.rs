@@ -1,0 +1,47 @@
+//! One file for each command.
+
+mod demo;
+mod discover;
+mod doctor;
+mod explain;
+mod generate;
+mod help;
+mod job;
+mod replay;
+mod run;
+mod topic;
+
+use clap::CommandFactory;
+
+use crate::args::{Arguments, Command, JobCommand, TopicCommand};
+use crate::report::Failure;
+
+/// Runs the command that the arguments name.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let json = arguments.json;
+    match &arguments.command {
+        Command::Demo(demo) => demo::run(demo),
+        Command::Run(run) => run::file(run, json),
+        Command::Sql(sql) => run::text(sql, json),
+        Command::Explain(explain) => explain::run(explain, json),
+        Command::Discover(discover) => Ok(discover::run(discover)?),
+        Command::Play(play) => run::play(play, json),
+        Command::Produce(produce) => Ok(topic::produce(produce)?),
+        Command::Consume(consume) => Ok(topic::consume(consume)?),
+        Command::Job(JobCommand::Ls(data)) => Ok(job::list(data, json)?),
+        Command::Job(JobCommand::Stop { name, data }) => Ok(job::stop(name, data)?),
+        Command::Job(JobCommand::Rm { name, data }) => Ok(job::remove(name, data)?),
+        Command::Topic(TopicCommand::Ls(data)) => Ok(topic::list(data, json)?),
+        Command::Topic(TopicCommand::Describe { name, data }) => Ok(topic::describe(name, data, json)?),
+        Command::Topic(TopicCommand::Rm { name, data }) => Ok(topic::remove(name, data)?),
+        Command::Replay(replay) => Ok(replay::run(replay, json)?),
+        Command::Doctor(data) => Ok(doctor::run(data, json)?),
+        Command::Generate(command) => Ok(generate::run(command)?),
+        Command::Completions { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(*shell, &mut command, "fleuve", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Help { topic } => Ok(help::run(topic)?),
+    }
+}

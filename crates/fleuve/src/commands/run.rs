@@ -1,0 +1,316 @@
+//! `run`, `sql` and `play`: statements in order, pipelines beside each other.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use fleuve_base::{Error, Result, limits};
+use fleuve_flow::runtime::{Handle, StartOptions, start};
+use fleuve_plan::{Changelog, Operator, Pipeline};
+use fleuve_sql::session::{Outcome, Session};
+
+use crate::args::{EngineArguments, Format, PlayArguments, RunArguments, SqlArguments};
+use crate::live::Live;
+use crate::output::{self, Presenter, Printer, io_error};
+use crate::report::Failure;
+use crate::result::{PRINTER_CLOSED, Rows, WithResult};
+use crate::signals;
+use crate::workspace::Workspace;
+
+/// How often running pipelines are looked at.
+const POLL: Duration = Duration::from_millis(50);
+
+/// `fleuve run FILE`
+pub fn file(arguments: &RunArguments, json: bool) -> Result<(), Failure> {
+    let text = read_script(&arguments.file)?;
+    let stem = arguments.file.file_stem().map_or("script".into(), |s| s.to_string_lossy().into_owned());
+    let name = arguments.file.display().to_string();
+    script(&Script { name: &name, stem: &stem, text: &text }, &arguments.engine, json)
+}
+
+/// `fleuve sql -c …`
+pub fn text(arguments: &SqlArguments, json: bool) -> Result<(), Failure> {
+    script(&Script { name: "command", stem: "sql", text: &arguments.command }, &arguments.engine, json)
+}
+
+/// Reads a script, bounded.
+pub fn read_script(path: &Path) -> Result<String> {
+    let shown = path.display();
+    let length = std::fs::metadata(path).map_err(|e| missing(path, &e))?.len();
+    if length > limits::SCRIPT_BYTES_MAX as u64 {
+        return Err(Error::input("E003", format!("{shown} is larger than {} bytes", limits::SCRIPT_BYTES_MAX)));
+    }
+    let bytes = std::fs::read(path).map_err(|e| missing(path, &e))?;
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        Error::input("E003", format!("{shown} is not UTF-8 at byte {at}"))
+    })
+}
+
+fn missing(path: &Path, error: &std::io::Error) -> Error {
+    Error::io(format!("read the script {}", path.display()), error)
+}
+
+/// `fleuve play FILE`: an INSERT of the file into a topic, paced by its time column.
+pub fn play(arguments: &PlayArguments, json: bool) -> Result<(), Failure> {
+    let shown = arguments.file.display().to_string();
+    let stem = arguments.file.file_name().map_or("recording".into(), |s| s.to_string_lossy().into_owned());
+    let topic = arguments.topic.clone().unwrap_or_else(|| stem.split('.').next().unwrap_or(&stem).to_owned());
+    let options = format!(
+        "'scan.replay.time' = '{}', 'scan.replay.speed' = '{}'",
+        arguments.time.replace('\'', "''"),
+        arguments.speed
+    );
+    let recording = super::discover::create_table(&arguments.file, "recording", Some(&options))?;
+    let sink = super::discover::create_topic(&arguments.file, &topic)?;
+    let quoted = topic.replace('`', "``");
+    let text = format!("{recording}\n{sink}\nINSERT INTO `{quoted}` SELECT * FROM recording;\n");
+    let stem = format!("play-{topic}");
+    let engine = EngineArguments {
+        data: arguments.data.clone(),
+        workers: None,
+        format: None,
+        set: vec![],
+        dry_run: false,
+        stats: false,
+    };
+    script(&Script { name: &shown, stem: &stem, text: &text }, &engine, json)
+}
+
+/// A script and what its pipelines are named after.
+pub struct Script<'a> {
+    /// For messages.
+    pub name: &'a str,
+    /// For pipelines.
+    pub stem: &'a str,
+    /// The text.
+    pub text: &'a str,
+}
+
+/// Executes a script to its end.
+pub fn script(script: &Script<'_>, engine: &EngineArguments, json: bool) -> Result<(), Failure> {
+    let located = |error: Error| Failure::in_script(error, script.name, script.text);
+    let mut session = Session::new();
+    for setting in &engine.set {
+        let (key, value) = setting
+            .split_once('=')
+            .ok_or_else(|| Error::input("E019", format!("--set takes KEY=VALUE, not `{setting}`")))?;
+        session.set(key.trim(), value.trim())?;
+    }
+    if let Some(workers) = engine.workers {
+        session.set("parallelism.default", &workers.to_string())?;
+    }
+    let statements = session.parse(script.text).map_err(located)?;
+    let mut runner = Runner::new(engine, json, script.stem);
+    for statement in &statements {
+        let outcome = session.execute(statement).map_err(located)?;
+        runner.take(outcome).map_err(located)?;
+    }
+    runner.finish().map_err(located)
+}
+
+/// What runs on behalf of a script.
+struct Runner<'a> {
+    engine: &'a EngineArguments,
+    format: Format,
+    stem: &'a str,
+    workspace: Workspace,
+    running: Vec<Handle>,
+    names: HashMap<String, usize>,
+}
+
+impl<'a> Runner<'a> {
+    fn new(engine: &'a EngineArguments, json: bool, stem: &'a str) -> Self {
+        let workspace = Workspace::ephemeral(engine.data.data.as_ref());
+        let format = output::effective(engine.format, json);
+        Runner { engine, format, stem, workspace, running: vec![], names: HashMap::new() }
+    }
+
+    fn take(&mut self, outcome: Outcome) -> Result<()> {
+        match outcome {
+            Outcome::Done(_) => Ok(()),
+            Outcome::Explain(text) => print_text(&text),
+            Outcome::Rows(rows) => {
+                let mut out = std::io::stdout().lock();
+                let mut printer = output::printer(self.format, &rows.schema())?;
+                printer.print(&rows, &mut out)?;
+                printer.finish(&mut out)
+            }
+            Outcome::Pipeline(pipeline) | Outcome::Query(pipeline) if self.engine.dry_run => {
+                let text = fleuve_sql::explain::explain(&pipeline, &fleuve_sql::explain::Options::default());
+                print_text(&text)
+            }
+            Outcome::Pipeline(pipeline) => self.start(pipeline),
+            Outcome::Query(pipeline) => self.query(pipeline),
+        }
+    }
+
+    /// The pipeline's own name, or one after the script: `job`, `job-2`, ….
+    fn named(&mut self, mut pipeline: Pipeline) -> Pipeline {
+        if pipeline.name.is_empty() {
+            pipeline.name = self.stem.to_owned();
+        }
+        let count = self.names.entry(pipeline.name.clone()).or_insert(0);
+        *count += 1;
+        if *count > 1 {
+            pipeline.name = format!("{}-{count}", pipeline.name);
+        }
+        pipeline
+    }
+
+    fn start(&mut self, pipeline: Pipeline) -> Result<()> {
+        let pipeline = self.named(pipeline);
+        let log = self.workspace.require_log()?.clone();
+        let durable = Some((log, self.workspace.directory().to_owned()));
+        let options = StartOptions { env: self.workspace.env.clone(), durable, connectors: self.workspace.connectors() };
+        self.running.push(start(pipeline, &options)?);
+        Ok(())
+    }
+
+    /// A query runs in memory; topics are there if the data directory is.
+    fn query(&mut self, pipeline: Pipeline) -> Result<()> {
+        if self.engine.data.data.is_some() || self.workspace.directory().is_dir() || reads_topic(&pipeline) {
+            self.workspace.require_log()?;
+        }
+        let mut pipeline = self.named(pipeline);
+        pipeline.settings.snapshot_interval_ms = u64::from(u32::MAX);
+        let presenter = presenter(&pipeline)?;
+        let (connectors, rows) = WithResult::new(self.workspace.connectors());
+        let connectors = Arc::new(connectors);
+        let options = StartOptions { env: self.workspace.env.clone(), durable: None, connectors };
+        let handle = start(pipeline, &options)?;
+        drop(options);
+        let printed = print_query(&handle, &rows, &presenter, self.format);
+        drop(rows);
+        finish_query(handle, printed, self.engine.stats)
+    }
+
+    /// Waits for everything that still runs.
+    fn finish(mut self) -> Result<()> {
+        let mut live = Live::new();
+        let mut stopping = false;
+        while !self.running.iter().all(Handle::ended) {
+            if !stopping && (signals::stop_requested() || self.running.iter().any(failed)) {
+                stopping = true;
+                self.running.iter().for_each(|handle| (handle.stopper())());
+            }
+            live.draw(&self.running.iter().collect::<Vec<_>>());
+            std::thread::sleep(POLL);
+        }
+        live.clear();
+        let mut result = Ok(());
+        for handle in self.running.drain(..) {
+            let (stats, name) = (handle.stats().clone(), handle.pipeline().name.clone());
+            result = result.and(handle.wait().map(|_| ()));
+            if self.engine.stats {
+                print_stats(&name, &stats);
+            }
+        }
+        let closed = self.workspace.close();
+        result.and(closed)
+    }
+}
+
+fn failed(handle: &Handle) -> bool {
+    handle.failed()
+}
+
+fn reads_topic(pipeline: &Pipeline) -> bool {
+    pipeline.nodes.iter().any(|node| match &node.operator {
+        Operator::Source(source) => source.options.connector() == "topic",
+        _ => false,
+    })
+}
+
+/// How the rows of a query are to be presented.
+fn presenter(pipeline: &Pipeline) -> Result<Presenter> {
+    let sink = pipeline.nodes.iter().find_map(|node| match &node.operator {
+        Operator::Sink(sink) => Some((sink, &pipeline.nodes[node.inputs[0]])),
+        _ => None,
+    });
+    let (sink, input) = sink.ok_or_else(|| Error::internal("a query has a sink"))?;
+    let changelog = input.changelog == Changelog::Retract;
+    Ok(Presenter::new(&sink.schema, changelog, sink.upsert_key.clone()))
+}
+
+/// Prints rows until the query ends or is stopped.
+fn print_query(handle: &Handle, rows: &Receiver<Rows>, presenter: &Presenter, format: Format) -> Result<()> {
+    let mut live = Live::new();
+    let mut printer = output::printer(format, presenter.schema())?;
+    let mut out = std::io::BufWriter::new(std::io::stdout());
+    let mut stopped = false;
+    let result = loop {
+        if signals::stop_requested() && !stopped {
+            stopped = true;
+            (handle.stopper())();
+        }
+        match rows.recv_timeout(POLL) {
+            Ok((_, batches)) => {
+                let printed = live.suspend(|| print_epoch(&mut *printer, presenter, &batches, &mut out));
+                if printed.is_err() {
+                    break printed;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) if !handle.ended() => {}
+            Err(_) => break Ok(()),
+        }
+        live.draw(&[handle]);
+    };
+    live.clear();
+    result.and_then(|()| printer.finish(&mut out)).and_then(|()| out.flush().map_err(|e| io_error(&e)))
+}
+
+fn print_epoch(
+    printer: &mut dyn Printer,
+    presenter: &Presenter,
+    batches: &[fleuve_flow::Batch],
+    out: &mut dyn Write,
+) -> Result<()> {
+    for rows in presenter.present(batches)? {
+        printer.print(&rows, out)?;
+    }
+    out.flush().map_err(|e| io_error(&e))
+}
+
+/// Ends a query. That the reader of the output has gone is how `head` ends one.
+fn finish_query(handle: Handle, printed: Result<()>, stats: bool) -> Result<()> {
+    let (counters, name) = (handle.stats().clone(), handle.pipeline().name.clone());
+    if printed.is_err() {
+        (handle.stopper())();
+    }
+    let ended = handle.wait().map(|_| ());
+    if stats {
+        print_stats(&name, &counters);
+    }
+    match printed.and(ended) {
+        Err(error) if error.code() == PRINTER_CLOSED => Ok(()),
+        result => result,
+    }
+}
+
+fn print_text(text: &str) -> Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(|e| io_error(&e))
+}
+
+/// Counters of a finished pipeline, as one line of JSON on standard error.
+fn print_stats(name: &str, stats: &fleuve_flow::runtime::Stats) {
+    let total = stats.total();
+    let ms = |quantile: f64| stats.latency_quantile(quantile).map(|d| d.as_secs_f64() * 1e3);
+    let line = serde_json::json!({
+        "pipeline": name,
+        "rows_in": stats.rows_in.load(Ordering::Relaxed),
+        "rows_out": stats.rows_out.load(Ordering::Relaxed),
+        "bad_records": stats.bad_records.load(Ordering::Relaxed),
+        "late_rows": total.late_rows,
+        "epochs": stats.epoch.load(Ordering::Relaxed),
+        "state_bytes": total.state_bytes,
+        "latency_ms_p50": ms(0.5),
+        "latency_ms_p99": ms(0.99),
+        "seconds": stats.elapsed().as_secs_f64(),
+    });
+    eprintln!("{line}");
+}

@@ -1,0 +1,119 @@
+//! The index of a block of text: where plain text stops and where lines end, as bit masks.
+
+use crate::simd::{self, STEP, Stops};
+
+/// Two bits for every byte of a block, made in one vectorised pass.
+///
+/// A sentinel bit stands after the last byte in both masks, so that a search always ends.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    stops: Vec<u64>,
+    newlines: Vec<u64>,
+    ascii: bool,
+}
+
+/// Words that a search looks at besides the first.
+const WORDS_AHEAD: usize = 2;
+
+impl Index {
+    /// Indexes `block`, whose length must stay below 4 GiB.
+    pub(crate) fn build(&mut self, block: &[u8], set: Stops) {
+        let (steps, tail) = block.as_chunks::<STEP>();
+        let whole = steps.len();
+        for mask in [&mut self.stops, &mut self.newlines] {
+            mask.resize(whole + 1, 0);
+        }
+        // The padding of the last step counts as plain text; the sentinel lies over it.
+        let mut last = [b'~'; STEP];
+        last[..tail.len()].copy_from_slice(tail);
+        let (stops, newlines) = (&mut self.stops, &mut self.newlines);
+        let ascii = simd::classify(steps, set, &mut stops[..whole], &mut newlines[..whole]);
+        self.ascii = ascii & simd::classify_portable(&[last], set, &mut stops[whole..], &mut newlines[whole..]);
+        let sentinel = 1 << tail.len();
+        for mask in [stops, newlines] {
+            mask[whole] = mask[whole] & (sentinel - 1) | sentinel;
+            // More words, so that a search may look at several at once wherever it begins.
+            mask.extend([1; WORDS_AHEAD]);
+        }
+    }
+
+    /// Whether all bytes are ASCII (and so no UTF-8 needs to be validated).
+    pub(crate) fn is_ascii(&self) -> bool {
+        self.ascii
+    }
+
+    /// The first stop at or after `position`, or the block's length.
+    #[inline]
+    pub(crate) fn next_stop(&self, position: usize) -> usize {
+        next(&self.stops, position)
+    }
+
+    /// The first newline at or after `position`, or the block's length.
+    #[inline]
+    pub(crate) fn next_newline(&self, position: usize) -> usize {
+        next(&self.newlines, position)
+    }
+}
+
+/// The first set bit at or after `position`. The next 128 bits are searched without a branch: how long a value is
+/// cannot be predicted, and a wrong prediction costs more than the search.
+#[inline]
+fn next(mask: &[u64], position: usize) -> usize {
+    let (word, bit) = (position / 64, position % 64);
+    let words = &mask[word..word + 1 + WORDS_AHEAD];
+    let near = words[0] >> bit | (words[1] << 1) << (63 - bit);
+    let far = words[1] >> bit | (words[2] << 1) << (63 - bit);
+    if near | far == 0 {
+        return next_far(mask, word + 1);
+    }
+    let beyond = if near == 0 { far.trailing_zeros() } else { 0 };
+    position + (near.trailing_zeros() + beyond) as usize
+}
+
+/// The search goes on word by word; the sentinel ends it.
+#[cold]
+fn next_far(mask: &[u64], from: usize) -> usize {
+    let skipped = mask[from..].iter().take_while(|word| **word == 0).count();
+    let word = from + skipped;
+    word * 64 + mask[word].trailing_zeros() as usize
+}
+
+impl Index {
+    /// Where each line of the first `length` bytes begins, into `starts`.
+    pub(crate) fn line_starts(&self, length: usize, starts: &mut Vec<u32>) {
+        starts.clear();
+        starts.push(0);
+        for (at, word) in self.newlines.iter().enumerate() {
+            let mut newlines = *word;
+            while newlines != 0 {
+                starts.push((at * 64) as u32 + newlines.trailing_zeros() + 1);
+                newlines &= newlines - 1;
+            }
+        }
+        // What follows the last newline is no line unless there is something; the sentinels are none at all.
+        while starts.last().is_some_and(|start| *start as usize >= length) && !starts.is_empty() {
+            starts.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn finds_what_a_plain_search_finds(block in proptest::collection::vec(prop_oneof![8 => Just(b'a'), 1 => Just(b'"'), 1 => Just(b'\n')], 0..300)) {
+            let mut index = Index::default();
+            index.build(&block, Stops::JSON);
+            prop_assert!(index.is_ascii());
+            for from in 0..=block.len() {
+                let stop = block[from..].iter().position(|b| *b != b'a').map_or(block.len(), |at| from + at);
+                let newline = block[from..].iter().position(|b| *b == b'\n').map_or(block.len(), |at| from + at);
+                prop_assert_eq!(index.next_stop(from), stop);
+                prop_assert_eq!(index.next_newline(from), newline);
+            }
+        }
+    }
+}

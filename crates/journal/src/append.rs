@@ -1,0 +1,249 @@
+//! Appending: offsets are assigned, producers checked, and the bytes written where the segment ends.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fleuve_base::{Error, Result};
+use fleuve_record::{Attributes, Batch, BatchHeader};
+
+use crate::codes;
+use crate::commit::Ticket;
+use crate::options::Durability;
+use crate::partition::Partition;
+use crate::producer::{EPOCH_END, LANES_MAX, PRODUCERS_MAX, Producers, Verdict, epoch_fields};
+use crate::segment::Segment;
+use crate::snapshot;
+
+/// Bytes of all batches of one epoch in one lane.
+pub const EPOCH_BYTES_MAX: u64 = 1 << 30;
+
+/// What only the one who appends may touch.
+pub(crate) struct Appender {
+    /// The next record's offset.
+    pub(crate) end_offset: u64,
+    /// Where the next batch goes in the active segment.
+    pub(crate) position: u64,
+    pub(crate) producers: Producers,
+    /// Offset of the newest snapshot of the producers on disk.
+    pub(crate) snapshot_offset: Option<u64>,
+    /// Whether the next start would have nothing to read: all is synced, and index and snapshot are written.
+    pub(crate) clean: bool,
+}
+
+/// Where records were put.
+#[derive(Debug, Clone)]
+pub struct Appended {
+    /// Offset of the first record.
+    pub first_offset: u64,
+    /// Offset of the last record.
+    pub last_offset: u64,
+    /// Whether they were there already: the producer had sent them before.
+    pub duplicate: bool,
+    /// Tells when they are durable.
+    pub ticket: Ticket,
+}
+
+impl Partition {
+    /// Appends a batch and assigns its offsets; the records are durable, and can be read, when the ticket
+    /// says so.
+    ///
+    /// A batch of an idempotent producer that is there already is not appended again: its first offsets are
+    /// given. Errors: `E708` and `E709` for producers, `E713` for a batch that breaks a rule, `E707` after a
+    /// failed write or sync, `E901` if damage was found in this partition.
+    pub fn append(self: &Arc<Self>, mut batch: Batch) -> Result<Appended> {
+        check_batch(batch.header())?;
+        if batch.header().attributes.0 & !Attributes::KAFKA != 0 {
+            return Err(codes::rule("a record batch has attribute bits that are reserved"));
+        }
+        let mut appender = self.appender.lock();
+        self.check_appendable()?;
+        if appender.producers.producers.len() >= PRODUCERS_MAX {
+            appender.producers.expire(self.shared.now_ms());
+        }
+        if let Verdict::Duplicate(found) = appender.producers.check(batch.header())? {
+            let ticket = Ticket { partition: Arc::clone(self), end_offset: found.last_offset + 1 };
+            let (first_offset, last_offset) = (found.first_offset, found.last_offset);
+            return Ok(Appended { first_offset, last_offset, duplicate: true, ticket });
+        }
+        let appended = self.write(&mut appender, std::slice::from_mut(&mut batch))?;
+        let end = (self.active(), appender.position);
+        drop(appender);
+        self.after_append(&appended, end);
+        Ok(appended)
+    }
+
+    /// Appends all that a lane writes in `epoch`, whole or not at all.
+    ///
+    /// `None` if there is nothing to write: no batches, or the lane holds this epoch already (then
+    /// [`Partition::ticket`] tells when it is durable). The batches get the lane's mark: bits
+    /// [`Attributes::LANE`] and, on all but the last, [`Attributes::EPOCH_CONTINUES`]; recovery cuts off an
+    /// epoch whose last batch is not there (crash point C7).
+    pub fn append_epoch(self: &Arc<Self>, lane: i64, epoch: u64, mut batches: Vec<Batch>) -> Result<Option<Appended>> {
+        check_epoch(epoch, &batches)?;
+        stamp_epoch(lane, epoch, &mut batches);
+        let mut appender = self.appender.lock();
+        self.check_appendable()?;
+        let lanes = &appender.producers.lanes;
+        if batches.is_empty() || lanes.get(&lane).is_some_and(|held| held.epoch >= epoch) {
+            return Ok(None);
+        }
+        if lanes.len() >= LANES_MAX && !lanes.contains_key(&lane) {
+            return Err(codes::limit(format!("{} has {LANES_MAX} lanes, which is the limit", self.id())));
+        }
+        let appended = self.write(&mut appender, &mut batches)?;
+        let end = (self.active(), appender.position);
+        drop(appender);
+        self.after_append(&appended, end);
+        Ok(Some(appended))
+    }
+
+    fn check_appendable(&self) -> Result<()> {
+        self.check_alive()?;
+        self.read_only.as_ref().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Writes batches one after the other into one segment. A failure poisons the log: what then lies behind
+    /// the end is cut or found whole by recovery, and was acknowledged to nobody (crash point C1).
+    fn write(self: &Arc<Self>, appender: &mut Appender, batches: &mut [Batch]) -> Result<Appended> {
+        let bytes: u64 = batches.iter().map(|batch| batch.as_bytes().len() as u64).sum();
+        let records: u64 = batches.iter().map(|batch| batch.header().last_offset_delta as u64 + 1).sum();
+        let poison = |error: Error| self.shared.health.poison(&error);
+        let first_offset = appender.end_offset;
+        if self.must_roll(appender, bytes, records)? {
+            self.roll(appender).map_err(poison)?;
+        }
+        appender.clean = false;
+        let segment = self.active();
+        let start = appender.position;
+        let mut at = Place { offset: first_offset, position: start };
+        for batch in batches.iter_mut() {
+            self.write_batch(&segment, batch, &mut at).map_err(poison)?;
+        }
+        self.note_batches(&segment, appender, batches, start)?;
+        (appender.end_offset, appender.position) = (at.offset, at.position);
+        self.log_end.store(at.offset, Ordering::Release);
+        let ticket = Ticket { partition: Arc::clone(self), end_offset: at.offset };
+        Ok(Appended { first_offset, last_offset: at.offset - 1, duplicate: false, ticket })
+    }
+
+    fn write_batch(&self, segment: &Segment, batch: &mut Batch, at: &mut Place) -> Result<()> {
+        let offset = i64::try_from(at.offset).map_err(|_| codes::limit(format!("{} is full", self.id())))?;
+        batch.assign_offset(offset);
+        let file = segment.file().map_err(|e| segment.io("open", &e))?;
+        file.write_at(batch.as_bytes(), at.position).map_err(|e| segment.io("write", &e))?;
+        at.position += batch.as_bytes().len() as u64;
+        at.offset = batch.header().next_offset() as u64;
+        Ok(())
+    }
+
+    fn note_batches(&self, segment: &Segment, appender: &mut Appender, batches: &[Batch], start: u64) -> Result<()> {
+        let now_ms = self.shared.now_ms();
+        let mut position = start;
+        for batch in batches {
+            segment.with_index(|index| index.note(batch.header(), position, now_ms))?;
+            appender.producers.note(batch.header(), now_ms);
+            position += batch.as_bytes().len() as u64;
+        }
+        let open = appender.producers.first_open_transaction().unwrap_or(u64::MAX);
+        self.open_transaction.store(open, Ordering::Release);
+        Ok(())
+    }
+
+    /// The active segment is sealed when it is full, or when its indexes could not address what comes.
+    fn must_roll(&self, appender: &Appender, bytes: u64, records: u64) -> Result<bool> {
+        if appender.position == 0 {
+            return Ok(false);
+        }
+        let end_position = appender.position + bytes;
+        let full = end_position > self.config.segment_bytes;
+        Ok(full || !self.active().with_index(|index| index.has_room(appender.end_offset + records, end_position))?)
+    }
+
+    /// Seals the active segment and begins the next one (crash points C4 to C6).
+    ///
+    /// The order is what recovery relies on: a segment that another one follows is synced to its end, and a
+    /// snapshot of the producers as of the new segment's base is there before it.
+    pub(crate) fn roll(&self, appender: &mut Appender) -> Result<()> {
+        let active = self.active();
+        let file = active.file().map_err(|e| active.io("open", &e))?;
+        file.sync().map_err(|e| active.io("sync", &e))?;
+        active.write_index().map_err(|e| active.io("write the index of", &e))?;
+        appender.producers.expire(self.shared.now_ms());
+        self.write_snapshot(appender)?;
+        let next = Segment::create(&self.home, appender.end_offset);
+        let next = Arc::new(next.map_err(|e| active.io("create the segment after", &e))?);
+        active.set_readable_bytes(appender.position);
+        self.segments.write().push(next);
+        (appender.position, appender.clean) = (0, false);
+        Ok(())
+    }
+
+    /// Writes the producers' state as of the end, which must be synced, and removes older snapshots.
+    pub(crate) fn write_snapshot(&self, appender: &mut Appender) -> Result<()> {
+        if appender.snapshot_offset == Some(appender.end_offset) {
+            return Ok(());
+        }
+        let (fs, directory) = (&*self.home.fs, &self.home.directory);
+        let failed = |e| Error::io(format_args!("write the producer snapshot of {}", self.id()), &e);
+        snapshot::write(fs, directory, appender.end_offset, &appender.producers).map_err(failed)?;
+        appender.snapshot_offset = Some(appender.end_offset);
+        snapshot::remove_old(fs, directory).map_err(failed)
+    }
+
+    /// Has the records synced and revealed, or reveals them at once. The appender is unlocked by now: a
+    /// callback may look at the partition.
+    fn after_append(self: &Arc<Self>, appended: &Appended, (segment, position): (Arc<Segment>, u64)) {
+        match self.config.durability {
+            Durability::Os => self.reveal(&segment, appended.ticket.end_offset, position),
+            Durability::Sync if self.dirty.swap(true, Ordering::AcqRel) => {}
+            Durability::Sync => self.shared.committer.enqueue(Arc::clone(self)),
+        }
+    }
+}
+
+/// The next batch's place.
+struct Place {
+    offset: u64,
+    position: u64,
+}
+
+/// The log's own rules: offsets are dense, and nothing empty is stored.
+fn check_batch(header: &BatchHeader) -> Result<()> {
+    if header.record_count < 1 || header.last_offset_delta + 1 != header.record_count {
+        let (records, offsets) = (header.record_count, i64::from(header.last_offset_delta) + 1);
+        return Err(codes::rule(format!("a record batch has {records} records for {offsets} offsets")));
+    }
+    if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) && !is_control(header) {
+        return Err(codes::rule("a record batch has a producer id, but no epoch or sequence number"));
+    }
+    Ok(())
+}
+
+fn is_control(header: &BatchHeader) -> bool {
+    header.attributes.has(Attributes::CONTROL)
+}
+
+fn check_epoch(epoch: u64, batches: &[Batch]) -> Result<()> {
+    if epoch >= EPOCH_END {
+        return Err(codes::limit(format!("epoch {epoch} is over the limit of {}", EPOCH_END - 1)));
+    }
+    let bytes: u64 = batches.iter().map(|batch| batch.as_bytes().len() as u64).sum();
+    if bytes > EPOCH_BYTES_MAX {
+        return Err(codes::limit(format!("epoch {epoch} of {bytes} bytes is over the limit of {EPOCH_BYTES_MAX}")));
+    }
+    let records: u64 = batches.iter().map(|batch| batch.header().record_count.max(0) as u64).sum();
+    if records > u64::from(u32::MAX) {
+        return Err(codes::limit(format!("epoch {epoch} of {records} records is over the limit of {}", u32::MAX)));
+    }
+    batches.iter().try_for_each(|batch| check_batch(batch.header()))
+}
+
+fn stamp_epoch(lane: i64, epoch: u64, batches: &mut [Batch]) {
+    let (producer_epoch, sequence) = epoch_fields(epoch);
+    let last = batches.len().saturating_sub(1);
+    let mask = !Attributes::KAFKA | Attributes::TRANSACTIONAL | Attributes::CONTROL;
+    for (index, batch) in batches.iter_mut().enumerate() {
+        let continues = if index < last { Attributes::EPOCH_CONTINUES } else { 0 };
+        batch.stamp(lane, producer_epoch, sequence, mask, Attributes::LANE | continues);
+    }
+}

@@ -1,0 +1,266 @@
+//! The log: all topics of one data directory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use fleuve_base::fs::LockGuard;
+use fleuve_base::{Env, Error, Result};
+use parking_lot::{Mutex, RwLock};
+
+use crate::codes;
+use crate::commit::{self, Committer};
+use crate::directory;
+use crate::name::check_topic_name;
+use crate::options::{LogOptions, TopicConfig};
+use crate::partition::Partition;
+use crate::recovery::RecoveryReport;
+use crate::retention::RetentionReport;
+use crate::shared::Shared;
+use crate::topic::{self, PARTITIONS_MAX, Topic, TopicMetadata};
+
+/// Topics of one log.
+pub const TOPICS_MAX: usize = 10_000;
+
+/// Directories of topics being created or deleted have this in their names, which no topic's name can.
+const UNFINISHED: char = '~';
+
+/// An open log. It holds the data directory's lock until it is closed or dropped.
+pub struct Log {
+    shared: Arc<Shared>,
+    topics_directory: PathBuf,
+    topics: RwLock<BTreeMap<String, Arc<Topic>>>,
+    /// One creation or deletion at a time.
+    administration: Mutex<()>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+    recovery: RecoveryReport,
+    lock: Mutex<Option<LockGuard>>,
+}
+
+impl Log {
+    /// Opens or creates the log in `directory`, and recovers what the last process left behind.
+    ///
+    /// Errors: `E701` if another process has it open, `E702` if another version wrote it, `E901` if a topic's
+    /// metadata is damaged. Damaged records do not keep the log from opening: see [`Log::recovery`].
+    pub fn open(env: Env, directory: &Path, options: LogOptions) -> Result<Arc<Log>> {
+        let lock = directory::open(&*env.fs, directory)?;
+        let shared = Arc::new(Shared::new(env, Committer::new(options.commit)));
+        let topics_directory = directory.join(directory::TOPICS);
+        let mut recovery = RecoveryReport::default();
+        let topics = open_topics(&shared, &topics_directory, &mut recovery)?;
+        let committer = commit::start(&shared)?;
+        Ok(Arc::new(Log {
+            shared,
+            topics_directory,
+            topics: RwLock::new(topics),
+            administration: Mutex::default(),
+            committer: Mutex::new(committer),
+            recovery,
+            lock: Mutex::new(Some(lock)),
+        }))
+    }
+
+    /// What opening found: tails that were cut, damage, bytes read.
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
+    }
+
+    /// Why the log accepts no more records, once a write or sync has failed.
+    pub fn failure(&self) -> Option<Error> {
+        self.shared.health.check_failure().err()
+    }
+
+    /// All topics, by name.
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        self.topics.read().values().cloned().collect()
+    }
+
+    /// The topic of that name, or `E705`.
+    pub fn topic(&self, name: &str) -> Result<Arc<Topic>> {
+        self.topics.read().get(name).cloned().ok_or_else(|| codes::unknown_topic(name))
+    }
+
+    /// Creates a topic; it is durable when this returns (crash point C9).
+    ///
+    /// Errors: `E703` for its name, `E704` if it exists, `E710` and `E712` for partitions and settings.
+    pub fn create_topic(&self, name: &str, partitions: u32, config: TopicConfig) -> Result<Arc<Topic>> {
+        check_topic_name(name)?;
+        config.check()?;
+        if partitions == 0 || partitions > PARTITIONS_MAX {
+            return Err(codes::limit(format!("a topic has 1 to {PARTITIONS_MAX} partitions, not {partitions}")));
+        }
+        let _one_at_a_time = self.administration.lock();
+        self.shared.health.check()?;
+        self.check_absent(name)?;
+        let metadata = TopicMetadata::new(name, self.random_id(), partitions, config);
+        let path = self.topics_directory.join(name);
+        self.create_directory(&path, &metadata)?;
+        let topic = Arc::new(topic::open(&self.shared, &path, &mut RecoveryReport::default())?);
+        self.topics.write().insert(name.to_owned(), Arc::clone(&topic));
+        Ok(topic)
+    }
+
+    fn check_absent(&self, name: &str) -> Result<()> {
+        let topics = self.topics.read();
+        if topics.contains_key(name) {
+            return Err(codes::topic_exists(name));
+        }
+        if topics.len() >= TOPICS_MAX {
+            return Err(codes::limit(format!("there are {TOPICS_MAX} topics, which is the limit")));
+        }
+        Ok(())
+    }
+
+    /// A random UUID (version 4, RFC 9562).
+    fn random_id(&self) -> u128 {
+        let random = &self.shared.env.random;
+        let bits = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+        bits & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62
+    }
+
+    /// Prepares the topic under another name, so that it appears whole or not at all.
+    fn create_directory(&self, path: &Path, metadata: &TopicMetadata) -> Result<()> {
+        let fs = &self.shared.env.fs;
+        let io = |e| Error::io(format_args!("create the topic `{}`", metadata.name), &e);
+        let unfinished = self.topics_directory.join(format!("{}{UNFINISHED}new", metadata.name));
+        if fs.exists(&unfinished) {
+            fs.remove_dir_all(&unfinished).map_err(io)?;
+        }
+        topic::create_files(fs, &unfinished, metadata)?;
+        fs.rename(&unfinished, path).map_err(io)?;
+        fs.sync_dir(&self.topics_directory).map_err(io)
+    }
+
+    /// Deletes a topic and all that is in it. Readers that hold it may finish; appends fail from now on.
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
+        let _one_at_a_time = self.administration.lock();
+        self.shared.health.check()?;
+        let topic = self.topic(name)?;
+        let fs = &self.shared.env.fs;
+        let io = |e| Error::io(format_args!("delete the topic `{name}`"), &e);
+        let path = self.topics_directory.join(name);
+        let unfinished = self.topics_directory.join(format!("{name}{UNFINISHED}{:032x}", topic.id()));
+        self.topics.write().remove(name);
+        for partition in topic.partitions() {
+            partition.deleted.store(true, Ordering::Release);
+            // Whoever appends right now finishes first, so that no roll creates files in a directory that moves.
+            drop(partition.appender.lock());
+        }
+        fs.rename(&path, &unfinished).map_err(io)?;
+        fs.sync_dir(&self.topics_directory).map_err(io)?;
+        topic.partitions().iter().for_each(|partition| partition.fail_tickets(&codes::unknown_topic(name)));
+        fs.remove_dir_all(&unfinished).map_err(io)
+    }
+
+    /// Keeps the records of a partition from `offset` on until the pin is moved or taken away. Pins are not
+    /// stored: whoever needs one sets it again after a restart, before retention runs.
+    pub fn pin(&self, topic: &str, partition: u32, offset: u64, name: &str) -> Result<()> {
+        self.topic(topic)?.partition(partition)?.pin(offset, name)
+    }
+
+    /// Takes a pin away, if it is there.
+    pub fn unpin(&self, topic: &str, partition: u32, name: &str) -> Result<()> {
+        self.topic(topic)?.partition(partition)?.unpin(name);
+        Ok(())
+    }
+
+    /// Removes all segments that their topic's settings no longer keep. The owner calls this now and then.
+    pub fn apply_retention(&self) -> Result<RetentionReport> {
+        let mut total = RetentionReport::default();
+        self.each_partition(|partition| {
+            let report = partition.apply_retention()?;
+            total.segments += report.segments;
+            total.bytes += report.bytes;
+            Ok(())
+        })?;
+        Ok(total)
+    }
+
+    /// Runs one commit round now, on this thread.
+    pub fn commit_now(&self) -> Result<()> {
+        self.shared.committer.run_round(&self.shared)
+    }
+
+    fn each_partition(&self, mut f: impl FnMut(&Arc<Partition>) -> Result<()>) -> Result<()> {
+        self.topics().iter().flat_map(|topic| topic.partitions()).try_for_each(&mut f)
+    }
+
+    /// Stops cleanly: commits all that was appended, writes indexes and snapshots, so that the next start
+    /// reads no records, and gives the directory's lock back. Appends fail from now on; reads go on.
+    pub fn close(&self) -> Result<()> {
+        if !self.shared.health.close() {
+            return Ok(());
+        }
+        let stopped = self.stop_committer();
+        let finished = stopped.and_then(|()| self.each_partition(|partition| partition.finish()));
+        let told = codes::closed();
+        self.topics().iter().flat_map(|topic| topic.partitions()).for_each(|p| p.fail_tickets(&told));
+        self.lock.lock().take();
+        finished
+    }
+
+    fn stop_committer(&self) -> Result<()> {
+        self.shared.committer.stop();
+        if let Some(thread) = self.committer.lock().take() {
+            thread.join().map_err(|_| Error::internal("the journal's commit thread panicked"))?;
+        }
+        self.commit_now()
+    }
+}
+
+impl Drop for Log {
+    /// Without [`Log::close`] this is as a killed process: the next start recovers.
+    fn drop(&mut self) {
+        if self.shared.health.close() {
+            // A poisoned log has told its error to everyone who waited.
+            let _ = self.stop_committer();
+        }
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("directory", &self.topics_directory).finish_non_exhaustive()
+    }
+}
+
+/// Opens all topics, and removes those whose creation or deletion was interrupted (crash point C9).
+fn open_topics(
+    shared: &Arc<Shared>,
+    directory: &Path,
+    report: &mut RecoveryReport,
+) -> Result<BTreeMap<String, Arc<Topic>>> {
+    let fs = &shared.env.fs;
+    let io = |e| Error::io(format_args!("open the topics in `{}`", directory.display()), &e);
+    let mut topics = BTreeMap::new();
+    for name in fs.list(directory).map_err(io)? {
+        let path = directory.join(&name);
+        if name.contains(UNFINISHED) {
+            fs.remove_dir_all(&path).map_err(io)?;
+        } else {
+            topics.insert(name, Arc::new(topic::open(shared, &path, report)?));
+        }
+    }
+    Ok(topics)
+}
+
+impl Partition {
+    /// The partition's part of a clean stop.
+    fn finish(&self) -> Result<()> {
+        let mut appender = self.appender.lock();
+        let segment = self.active();
+        if self.read_only.is_some() || appender.clean {
+            return Ok(());
+        }
+        let file = segment.file().map_err(|e| segment.io("open", &e))?;
+        file.sync().map_err(|e| segment.io("sync", &e))?;
+        segment.write_index().map_err(|e| segment.io("write the index of", &e))?;
+        self.write_snapshot(&mut appender)?;
+        self.note_durable(&segment, appender.end_offset, appender.position)?;
+        self.checkpoint.sync().map_err(|e| segment.io("sync the checkpoint beside", &e))?;
+        appender.clean = true;
+        Ok(())
+    }
+}

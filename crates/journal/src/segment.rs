@@ -1,0 +1,299 @@
+//! One segment: a file of batches, named after its first offset, with its indexes.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::{Bytes, BytesMut};
+use fleuve_base::fs::{File, Fs};
+use fleuve_base::{Error, Place, Result};
+use fleuve_record::{BatchHeader, HEADER_BYTES};
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::index::{INDEX_INTERVAL_BYTES, SegmentIndex};
+use crate::scanner::{Scanner, Step, check_stored};
+
+/// Which partition: what every error about stored bytes names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PartitionId {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number, from 0.
+    pub partition: u32,
+}
+
+impl PartitionId {
+    /// A record of this partition.
+    pub fn at(&self, offset: u64) -> Place {
+        Place::Record { topic: self.topic.clone(), partition: self.partition, offset }
+    }
+
+    /// The error of a damaged record: it names the partition, the offset and the place in the file.
+    pub(crate) fn damaged(&self, offset: u64, file: &Path, position: u64, reason: &str) -> Error {
+        Error::corrupt(format!(
+            "topic {}, partition {}: stored records are damaged: {reason}",
+            self.topic, self.partition
+        ))
+        .at(self.at(offset))
+        .with_detail(format!("file `{}`, position {position}; nothing was served from it", file.display()))
+        .with_hint("restore the file from a backup, or read on at a later offset")
+    }
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// The path of the segment that begins at `base_offset`.
+pub(crate) fn path(directory: &Path, base_offset: u64) -> PathBuf {
+    directory.join(format!("{base_offset:020}.log"))
+}
+
+/// Where the segments of a partition live.
+#[derive(Clone)]
+pub(crate) struct SegmentHome {
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) directory: PathBuf,
+    pub(crate) id: Arc<PartitionId>,
+    /// When the partition was opened.
+    pub(crate) opened_ms: i64,
+}
+
+/// A segment. Its file is opened, and its index read, when first needed.
+pub(crate) struct Segment {
+    pub(crate) base_offset: u64,
+    pub(crate) path: PathBuf,
+    id: Arc<PartitionId>,
+    fs: Arc<dyn Fs>,
+    opened_ms: i64,
+    file: OnceLock<Arc<dyn File>>,
+    index: Mutex<Option<SegmentIndex>>,
+    /// Bytes that readers may see.
+    readable_bytes: AtomicU64,
+}
+
+/// Whole batches of one segment, one after the other, verified.
+pub(crate) struct Slice {
+    pub(crate) bytes: Bytes,
+    pub(crate) next_offset: u64,
+}
+
+impl Segment {
+    /// A segment whose file is there, with `bytes` of whole batches.
+    pub(crate) fn new(home: &SegmentHome, base_offset: u64, bytes: u64) -> Self {
+        let SegmentHome { fs, directory, id, opened_ms } = home.clone();
+        Segment {
+            base_offset,
+            path: path(&directory, base_offset),
+            id,
+            fs,
+            opened_ms,
+            file: OnceLock::new(),
+            index: Mutex::new(None),
+            readable_bytes: AtomicU64::new(bytes),
+        }
+    }
+
+    /// Creates the file; its name is durable when this returns (crash point C4).
+    pub(crate) fn create(home: &SegmentHome, base_offset: u64) -> io::Result<Self> {
+        let segment = Self::new(home, base_offset, 0);
+        let file = home.fs.open(&segment.path, true)?;
+        home.fs.sync_dir(&home.directory)?;
+        segment.set_index(SegmentIndex::new(base_offset));
+        Ok(Segment { file: OnceLock::from(file), ..segment })
+    }
+
+    pub(crate) fn file(&self) -> io::Result<&Arc<dyn File>> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = self.fs.open(&self.path, false)?;
+        Ok(self.file.get_or_init(|| file))
+    }
+
+    pub(crate) fn readable_bytes(&self) -> u64 {
+        self.readable_bytes.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_readable_bytes(&self, bytes: u64) {
+        self.readable_bytes.store(bytes, Ordering::Release);
+    }
+
+    /// As [`Segment::set_readable_bytes`], but never back.
+    pub(crate) fn raise_readable_bytes(&self, bytes: u64) {
+        self.readable_bytes.fetch_max(bytes, Ordering::AcqRel);
+    }
+
+    pub(crate) fn set_index(&self, index: SegmentIndex) {
+        *self.index.lock() = Some(index);
+    }
+
+    /// Reads the index from its files if they fit the log's length.
+    pub(crate) fn load_index(&self) -> Option<SegmentIndex> {
+        SegmentIndex::read(&*self.fs, &self.path, self.base_offset, self.readable_bytes())
+    }
+
+    /// Runs `f` on the index, which is read or built first if need be.
+    pub(crate) fn with_index<T>(&self, f: impl FnOnce(&mut SegmentIndex) -> T) -> Result<T> {
+        let mut slot: MutexGuard<'_, Option<SegmentIndex>> = self.index.lock();
+        let index = match slot.take().or_else(|| self.load_index()) {
+            Some(index) => index,
+            None => self.build_index().map_err(|e| self.io("read", &e))?,
+        };
+        Ok(f(slot.insert(index)))
+    }
+
+    /// From the log itself. Damaged batches get no entry; a reader comes upon them by itself.
+    fn build_index(&self) -> io::Result<SegmentIndex> {
+        let mut index = SegmentIndex::new(self.base_offset);
+        let end = self.readable_bytes();
+        let mut scanner = Scanner::new(&**self.file()?, end, 0, self.base_offset);
+        loop {
+            match scanner.step()? {
+                // When it was appended is lost with the files; that it was before now is sure.
+                Step::Batch(header, position) => index.note(&header, position, self.opened_ms),
+                Step::Bad(_) if scanner.resync(scanner.next_offset..u64::MAX)? => {}
+                Step::Bad(_) | Step::End => break,
+            }
+        }
+        index.end_position = end;
+        // An aid only: if it cannot be written now, it is built again next time.
+        let _ = index.write(&*self.fs, &self.path);
+        Ok(index)
+    }
+
+    pub(crate) fn write_index(&self) -> io::Result<()> {
+        match &*self.index.lock() {
+            Some(index) => index.write(&*self.fs, &self.path),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads whole batches: the one that holds `from`, and as many after it as `max_bytes` allows and end
+    /// at or before `until`. Every batch's checksum is verified.
+    pub(crate) fn read(&self, from: u64, until: u64, max_bytes: usize) -> Result<Slice> {
+        let near = self.with_index(|index| index.locate(from))?;
+        if let Some(slice) = self.read_near(near, from, until, max_bytes)? {
+            return Ok(slice);
+        }
+        let exact = self.search(near, from)?;
+        let slice = self.read_near(exact, from, until, max_bytes)?;
+        slice.ok_or_else(|| self.damaged(from, exact.1, "the stored bytes change from read to read"))
+    }
+
+    /// Reads from the batch at `position`, a little before `from`; `None` if anything is not as it should be.
+    fn read_near(
+        &self,
+        (offset, position): (u64, u64),
+        from: u64,
+        until: u64,
+        max_bytes: usize,
+    ) -> Result<Option<Slice>> {
+        let chunk = self.chunk(position, max_bytes.max(HEADER_BYTES).saturating_add(INDEX_INTERVAL_BYTES as usize))?;
+        let Some((first, skipped)) = skip_to(&chunk, offset, from) else { return Ok(None) };
+        let chunk = chunk.slice(skipped..);
+        let Some(batch_bytes) = batch_bytes_at(&chunk) else { return Ok(None) };
+        if batch_bytes <= chunk.len() {
+            return Ok(collect(&chunk, first, until, max_bytes));
+        }
+        let chunk = self.chunk(position + skipped as u64, batch_bytes)?;
+        Ok(collect(&chunk, first, until, max_bytes))
+    }
+
+    fn chunk(&self, position: u64, wanted: usize) -> Result<Bytes> {
+        let left = self.readable_bytes().saturating_sub(position);
+        let mut buffer = BytesMut::zeroed(wanted.min(usize::try_from(left).unwrap_or(wanted)));
+        let file = self.file().map_err(|e| self.io("open", &e))?;
+        let read = file.read_at(&mut buffer, position).map_err(|e| self.io("read", &e))?;
+        buffer.truncate(read);
+        Ok(buffer.freeze())
+    }
+
+    /// Finds the batch that holds `from` among damaged ones, verifying each on the way.
+    fn search(&self, (offset, position): (u64, u64), from: u64) -> Result<(u64, u64)> {
+        let file = self.file().map_err(|e| self.io("open", &e))?;
+        let mut scanner = Scanner::new(&**file, self.readable_bytes(), position, offset);
+        loop {
+            match scanner.step().map_err(|e| self.io("read", &e))? {
+                Step::Batch(header, position) if header.next_offset() as u64 > from => {
+                    return Ok((header.base_offset as u64, position));
+                }
+                Step::Batch(..) => {}
+                Step::Bad(reason) => {
+                    let (expected, position) = (scanner.next_offset, scanner.position);
+                    let found = scanner.resync(expected..from.saturating_add(1)).map_err(|e| self.io("read", &e))?;
+                    if !found {
+                        return Err(self.damaged(from, position, &reason));
+                    }
+                }
+                Step::End => return Err(self.damaged(from, scanner.position, "the file ends before them")),
+            }
+        }
+    }
+
+    pub(crate) fn io(&self, what: &str, error: &io::Error) -> Error {
+        Error::io(format_args!("{what} `{}`", self.path.display()), error)
+    }
+
+    fn damaged(&self, offset: u64, position: u64, reason: &str) -> Error {
+        self.id.damaged(offset, &self.path, position, reason)
+    }
+
+    /// Removes the files. The log goes last: indexes without a log are leftovers that nobody reads.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        for extension in ["index", "timeindex", "log"] {
+            let path = self.path.with_extension(extension);
+            if self.fs.exists(&path) {
+                self.fs.remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Skips batches before `from`, and gives offset and position of the batch that holds it. Their checksums do
+/// not matter here; that each follows the one before does.
+fn skip_to(chunk: &[u8], mut offset: u64, from: u64) -> Option<(u64, usize)> {
+    let mut at = 0;
+    while offset < from {
+        let header = BatchHeader::parse(chunk.get(at..)?).ok()?;
+        if header.base_offset as u64 != offset {
+            return None;
+        }
+        let next = header.next_offset() as u64;
+        if next > from {
+            break;
+        }
+        (offset, at) = (next, at + header.batch_bytes);
+    }
+    (at <= chunk.len()).then_some((offset, at))
+}
+
+fn batch_bytes_at(chunk: &[u8]) -> Option<usize> {
+    BatchHeader::parse(chunk).ok().map(|header| header.batch_bytes)
+}
+
+/// The whole, valid batches at the front of `chunk`, the first of which has the offset `first`; `None` if
+/// that one is not valid.
+fn collect(chunk: &Bytes, first: u64, until: u64, max_bytes: usize) -> Option<Slice> {
+    let (mut end, mut next_offset) = (0, first);
+    while next_offset < until {
+        let Some(header) = valid_batch(&chunk[end..], next_offset) else { break };
+        let after = end + header.batch_bytes;
+        if end > 0 && (after > max_bytes || header.next_offset() as u64 > until) {
+            break;
+        }
+        (end, next_offset) = (after, header.next_offset() as u64);
+    }
+    (end > 0).then(|| Slice { bytes: chunk.slice(..end), next_offset })
+}
+
+fn valid_batch(bytes: &[u8], offset: u64) -> Option<BatchHeader> {
+    let header = BatchHeader::parse(bytes).ok()?;
+    let batch = bytes.get(..header.batch_bytes)?;
+    (header.base_offset as u64 == offset && check_stored(&header, batch).is_ok()).then_some(header)
+}

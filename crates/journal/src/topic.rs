@@ -1,0 +1,137 @@
+//! Topics: a name, an id, settings, and partitions.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use fleuve_base::fs::{self, Fs};
+use fleuve_base::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::CheckpointFile;
+use crate::codes;
+use crate::options::TopicConfig;
+use crate::partition::Partition;
+use crate::recovery::{self, RecoveryReport};
+use crate::segment::{PartitionId, Segment, SegmentHome};
+use crate::shared::Shared;
+
+/// Partitions of one topic.
+pub const PARTITIONS_MAX: u32 = 4096;
+
+const FILE_NAME: &str = "topic.json";
+const VERSION: u32 = 1;
+
+/// What the topic's file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TopicMetadata {
+    version: u32,
+    pub(crate) name: String,
+    /// 32 hexadecimal digits.
+    id: String,
+    pub(crate) partitions: u32,
+    pub(crate) config: TopicConfig,
+}
+
+impl TopicMetadata {
+    pub(crate) fn new(name: &str, id: u128, partitions: u32, config: TopicConfig) -> Self {
+        TopicMetadata { version: VERSION, name: name.to_owned(), id: format!("{id:032x}"), partitions, config }
+    }
+
+    /// A line of JSON, and a line with its CRC32C in hexadecimal.
+    fn encode(&self) -> Result<Vec<u8>> {
+        let json = serde_json::to_string(self).map_err(|e| Error::internal(format!("topic metadata: {e}")))?;
+        Ok(format!("{json}\n{:08x}\n", crc32c::crc32c(json.as_bytes())).into_bytes())
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (json, crc) = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.split_once('\n')?;
+        let whole = crc == format!("{:08x}", crc32c::crc32c(json.as_bytes()));
+        whole.then(|| serde_json::from_str(json).ok()).flatten().filter(|topic: &Self| topic.version == VERSION)
+    }
+
+    fn id(&self) -> Option<u128> {
+        u128::from_str_radix(&self.id, 16).ok()
+    }
+}
+
+/// A topic; cheap to share.
+#[derive(Debug)]
+pub struct Topic {
+    name: String,
+    id: u128,
+    config: TopicConfig,
+    partitions: Vec<Arc<Partition>>,
+}
+
+impl Topic {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A random id (UUID version 4): a topic that is deleted and created again has another one.
+    pub fn id(&self) -> u128 {
+        self.id
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &TopicConfig {
+        &self.config
+    }
+
+    /// All partitions, by number.
+    pub fn partitions(&self) -> &[Arc<Partition>] {
+        &self.partitions
+    }
+
+    /// One partition.
+    pub fn partition(&self, number: u32) -> Result<&Arc<Partition>> {
+        let found = usize::try_from(number).ok().and_then(|number| self.partitions.get(number));
+        found.ok_or_else(|| codes::unknown_partition(&self.name, number, self.partitions.len()))
+    }
+}
+
+/// Writes all files of an empty topic and syncs them and their names.
+pub(crate) fn create_files(fs: &Arc<dyn Fs>, directory: &Path, topic: &TopicMetadata) -> Result<()> {
+    let io = |e| Error::io(format_args!("create the topic `{}` in `{}`", topic.name, directory.display()), &e);
+    fs.create_dir_all(directory).map_err(io)?;
+    for number in 0..topic.partitions {
+        create_partition(fs, directory, &topic.name, number).map_err(io)?;
+    }
+    // Last, and with it the directory is synced: a directory without this file is no topic.
+    fs::write_atomically(&**fs, &directory.join(FILE_NAME), &topic.encode()?).map_err(io)
+}
+
+fn create_partition(fs: &Arc<dyn Fs>, topic: &Path, name: &str, number: u32) -> io::Result<()> {
+    let home = home(fs, topic, name, number, 0);
+    fs.create_dir_all(&home.directory)?;
+    let (checkpoint, _) = CheckpointFile::open(&**fs, &home.directory)?;
+    checkpoint.update(|_| {})?;
+    checkpoint.sync()?;
+    Segment::create(&home, 0).map(drop)
+}
+
+fn home(fs: &Arc<dyn Fs>, topic: &Path, name: &str, number: u32, opened_ms: i64) -> SegmentHome {
+    let id = Arc::new(PartitionId { topic: name.to_owned(), partition: number });
+    SegmentHome { fs: Arc::clone(fs), directory: topic.join(number.to_string()), id, opened_ms }
+}
+
+/// Opens a topic and recovers its partitions.
+pub(crate) fn open(shared: &Arc<Shared>, directory: &Path, report: &mut RecoveryReport) -> Result<Topic> {
+    let path = directory.join(FILE_NAME);
+    let bytes =
+        fs::read(&*shared.env.fs, &path).map_err(|e| Error::io(format_args!("read `{}`", path.display()), &e))?;
+    let damaged = || {
+        Error::corrupt(format!("the topic metadata in `{}` is damaged", path.display()))
+            .with_hint("restore the file from a backup; the records beside it are untouched")
+    };
+    let topic = TopicMetadata::decode(&bytes).ok_or_else(damaged)?;
+    let id = topic.id().ok_or_else(damaged)?;
+    let open_partition = |number| {
+        let home = home(&shared.env.fs, directory, &topic.name, number, shared.now_ms());
+        recovery::open(shared, home, topic.config, report).map(Arc::new)
+    };
+    let partitions = (0..topic.partitions).map(open_partition).collect::<Result<_>>()?;
+    Ok(Topic { name: topic.name, id, config: topic.config, partitions })
+}

@@ -1,0 +1,13 @@
+//! The log as its users see it, and as crashes, failing disks and damaged files find it.
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
+
+mod behaviour;
+mod crashes;
+mod damage;
+mod faults;
+mod kill;
+mod lanes;
+mod model;
+mod producers;
+mod retention;
+mod support;

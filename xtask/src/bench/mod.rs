@@ -1,0 +1,37 @@
+//! `cargo xtask bench`: what the released binary does on this machine.
+
+mod flink;
+mod latency;
+mod nexmark;
+mod process;
+
+const USAGE: &str = "usage: cargo xtask bench nexmark [--events N] [--queries q0,q1] [--workers 1,2] [--runs N] [--flink]
+       cargo xtask bench latency [--rate N] [--seconds N]";
+
+/// Runs a benchmark.
+pub fn run(arguments: &[&str]) -> Result<(), String> {
+    match arguments {
+        ["nexmark", rest @ ..] => nexmark::run(&nexmark::Options::parse(rest)?),
+        ["latency", rest @ ..] => latency::run(&latency::Options::parse(rest)?),
+        _ => Err(USAGE.to_owned()),
+    }
+}
+
+/// The value after a flag, if it is there.
+fn flag<'a>(arguments: &[&'a str], name: &str) -> Result<Option<&'a str>, String> {
+    match arguments.iter().position(|a| *a == name) {
+        None => Ok(None),
+        Some(at) => match arguments.get(at + 1) {
+            Some(value) => Ok(Some(value)),
+            None => Err(format!("{name} needs a value\n{USAGE}")),
+        },
+    }
+}
+
+/// A number after a flag.
+fn number(arguments: &[&str], name: &str, default: u64) -> Result<u64, String> {
+    match flag(arguments, name)? {
+        None => Ok(default),
+        Some(text) => text.parse().map_err(|_| format!("{name} takes a number, not {text}")),
+    }
+}

@@ -1,0 +1,7 @@
+//! The tasks, as a library so that `tidy` is also a test.
+
+pub mod bench;
+pub mod files;
+pub mod metrics;
+pub mod nexmark;
+pub mod tidy;
