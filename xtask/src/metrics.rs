@@ -4,7 +4,10 @@ use std::path::Path;
 
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Block, ExprMethodCall, ImplItemFn, ItemEnum, ItemFn, ItemImpl, ItemMod, ItemStruct, ItemTrait, Macro, Visibility};
+use syn::{
+    Attribute, Block, ExprMethodCall, ImplItemFn, ItemEnum, ItemFn, ItemImpl, ItemMod, ItemStruct, ItemTrait, Macro,
+    Visibility,
+};
 
 use crate::files;
 
@@ -75,7 +78,9 @@ fn measure_file(root: &Path, path: &Path, metrics: &mut Metrics) {
 /// Whether a path holds tests, examples or benches.
 pub fn is_test_file(relative: &str) -> bool {
     let directories = ["tests", "examples", "benches"];
-    relative.split('/').any(|part| directories.contains(&part)) || relative.ends_with("tests.rs") || relative.ends_with("test.rs")
+    relative.split('/').any(|part| directories.contains(&part))
+        || relative.ends_with("tests.rs")
+        || relative.ends_with("test.rs")
 }
 
 fn is_test(attributes: &[Attribute]) -> bool {
@@ -226,7 +231,11 @@ pub fn print(root: &Path) -> Result<(), String> {
         let mark = if target.met { "ok  " } else { "MISS" };
         println!("{mark} {:28} {:>14}   goal {}", target.name, target.measured, target.goal);
     }
-    let lists = [("long function", &metrics.long_functions), ("undocumented", &metrics.undocumented), ("unwrap", &metrics.unwrap_places)];
+    let lists = [
+        ("long function", &metrics.long_functions),
+        ("undocumented", &metrics.undocumented),
+        ("unwrap", &metrics.unwrap_places),
+    ];
     for (what, places) in lists {
         places.iter().for_each(|place| println!("     {what}: {place}"));
     }

@@ -8,9 +8,31 @@ use crate::metrics;
 
 /// What may lie in the root.
 const ROOT: [&str; 25] = [
-    ".cargo", ".ci", ".git", ".gitattributes", ".gitignore", ".github", "ARCHITECTURE.md", "CHANGELOG.md", "Cargo.lock", "Cargo.toml",
-    "GUARANTEES.md", "LICENSE", "NOTICE", "README.md", "clippy.toml", "crates", "docs", "examples", "fleuve-data", "fuzz", "rustfmt.toml",
-    "slt", "target", "xtask", "rust-toolchain.toml",
+    ".cargo",
+    ".ci",
+    ".git",
+    ".gitattributes",
+    ".gitignore",
+    ".github",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "GUARANTEES.md",
+    "LICENSE",
+    "NOTICE",
+    "README.md",
+    "clippy.toml",
+    "crates",
+    "docs",
+    "examples",
+    "fleuve-data",
+    "fuzz",
+    "rustfmt.toml",
+    "slt",
+    "target",
+    "xtask",
+    "rust-toolchain.toml",
 ];
 
 /// The layers from the bottom up; a crate may depend on crates of lower layers, or on those listed before it in its own.
@@ -50,7 +72,10 @@ pub fn check(root: &Path) -> Result<(), String> {
 fn unexpected_in_root(root: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| !ROOT.contains(&name.as_str())).map(|name| format!("{name}: not expected in the root")).collect()
+    names
+        .filter(|name| !ROOT.contains(&name.as_str()))
+        .map(|name| format!("{name}: not expected in the root"))
+        .collect()
 }
 
 fn layer(name: &str) -> Option<usize> {
@@ -61,7 +86,11 @@ fn layer(name: &str) -> Option<usize> {
 fn dependencies(manifest: &str) -> Vec<String> {
     let section = manifest.split("\n[").find(|s| s.starts_with("dependencies]") || s.starts_with("[dependencies]"));
     let lines = section.unwrap_or("").lines().skip(1);
-    lines.filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|n| !n.is_empty() && !n.starts_with('#')).map(str::to_owned).collect()
+    lines
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|n| !n.is_empty() && !n.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn layers(root: &Path) -> Vec<String> {
@@ -77,7 +106,9 @@ fn layers(root: &Path) -> Vec<String> {
             if !allowed {
                 problems.push(format!("crates/{name}: may not depend on {dependency} (arrows only downwards)"));
             }
-            let reserved = RESERVED.iter().find(|(prefix, users)| dependency.starts_with(prefix) && !users.contains(&name.as_str()));
+            let reserved = RESERVED
+                .iter()
+                .find(|(prefix, users)| dependency.starts_with(prefix) && !users.contains(&name.as_str()));
             if let Some((_, users)) = reserved {
                 problems.push(format!("crates/{name}: only {} may depend on {dependency}", users.join(", ")));
             }
@@ -129,7 +160,9 @@ fn architecture(root: &Path) -> Vec<String> {
     let lines = files::text(&root.join("ARCHITECTURE.md")).lines().count();
     match lines {
         0 => vec!["ARCHITECTURE.md is missing".to_owned()],
-        n if n > ARCHITECTURE_LINES_MAX => vec![format!("ARCHITECTURE.md has {n} lines, more than {ARCHITECTURE_LINES_MAX}")],
+        n if n > ARCHITECTURE_LINES_MAX => {
+            vec![format!("ARCHITECTURE.md has {n} lines, more than {ARCHITECTURE_LINES_MAX}")]
+        }
         _ => vec![],
     }
 }

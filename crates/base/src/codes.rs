@@ -131,6 +131,16 @@ pub const CODES: &[Code] = &[
         "statement not in this build",
         "Flink has this statement, this build does not. The hint names what comes closest.",
     ),
+    code(
+        "E204",
+        "impossible windows",
+        "The size of a window must be a positive multiple of its slide, and a row may fall into a limited number of windows only.",
+    ),
+    code(
+        "E205",
+        "a session without an aggregate",
+        "Rows of SESSION windows cannot be had one by one: group by window_start and window_end in the same query.",
+    ),
     code("E210", "operator not in this build", "The plan asks for an operator that this build cannot run."),
     code(
         "E301",
@@ -168,6 +178,11 @@ pub const CODES: &[Code] = &[
     code("E403", "no such pipeline", "The data directory holds no pipeline of this name."),
     code("E404", "nothing is known about this", "There is no help on this word."),
     code("E405", "out of reach", "The asked epoch is not kept any more, or not yet there."),
+    code(
+        "E406",
+        "nothing to learn from",
+        "The file is empty, so its columns cannot be found out. Declare them with CREATE TABLE.",
+    ),
     code(
         "E410",
         "a record cannot be read",
@@ -228,7 +243,7 @@ pub const CODES: &[Code] = &[
     code(
         "E512",
         "a line is too long",
-        "A line or a record is longer than its limit; is it text with one record a line?",
+        "A line or a record is longer than its limit. Such a file is often not text with one record a line.",
     ),
     code(
         "E701",

@@ -90,22 +90,30 @@ pub(crate) fn csv_write_options(options: &Options) -> Result<CsvOptions> {
 
 fn check_raw(options: &Options, schema: &Schema) -> Result<()> {
     let [column] = schema.fields().as_ref() else {
-        let message = format!("table `{}`: format `raw` writes one column, and there are {}", options.table(), schema.fields().len());
+        let message = format!(
+            "table `{}`: format `raw` writes one column, and there are {}",
+            options.table(),
+            schema.fields().len()
+        );
         return Err(Error::input("E504", message));
     };
     match column.data_type() {
         DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => Ok(()),
         DataType::Binary | DataType::BinaryView | DataType::LargeBinary => Ok(()),
         other => {
-            let message = format!("table `{}`: format `raw` writes STRING or BYTES, and `{}` is {other}", options.table(), column.name());
+            let message = format!(
+                "table `{}`: format `raw` writes STRING or BYTES, and `{}` is {other}",
+                options.table(),
+                column.name()
+            );
             Err(Error::input("E504", message))
         }
     }
 }
 
 fn encode_raw(rows: &RecordBatch, out: &mut Vec<u8>, ends: &mut Vec<usize>) -> Result<()> {
-    let values = cast(rows.column(0), &DataType::Binary)
-        .map_err(|error| Error::internal(format!("a raw column: {error}")))?;
+    let values =
+        cast(rows.column(0), &DataType::Binary).map_err(|error| Error::internal(format!("a raw column: {error}")))?;
     let values = values.as_binary::<i32>();
     for row in 0..values.len() {
         if values.is_valid(row) {

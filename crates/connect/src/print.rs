@@ -143,7 +143,9 @@ impl PrintLane {
 
 fn formatters<'a>(rows: &'a RecordBatch, options: &FormatOptions<'a>) -> Result<Vec<ArrayFormatter<'a>>> {
     let columns = rows.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), options));
-    columns.collect::<Result<_, _>>().map_err(|error| Error::unsupported("E508", format!("a column cannot be printed: {error}")))
+    columns
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::unsupported("E508", format!("a column cannot be printed: {error}")))
 }
 
 #[cfg(test)]
@@ -193,10 +195,8 @@ mod tests {
 
     #[test]
     fn updates_are_told_from_deletions() {
-        let changes = batch(&[1, 1, 2, 3], &[Some("new"), Some("old"), Some("gone"), Some("came")], Some(&[1, -1, -1, 2]));
-        assert_eq!(
-            printed(None, changes),
-            "-U[1, old]\n-D[2, gone]\n+U[1, new]\n+I[3, came]\n+I[3, came]\n"
-        );
+        let changes =
+            batch(&[1, 1, 2, 3], &[Some("new"), Some("old"), Some("gone"), Some("came")], Some(&[1, -1, -1, 2]));
+        assert_eq!(printed(None, changes), "-U[1, old]\n-D[2, gone]\n+U[1, new]\n+I[3, came]\n+I[3, came]\n");
     }
 }

@@ -139,8 +139,9 @@ impl Open {
 /// The key's field as text: a JSON string without its quotes, anything else as it is written.
 fn key_of(value: &[u8], path: &[String]) -> Result<Vec<u8>> {
     let name = || path.join(".");
-    let mut found: serde_json::Value = serde_json::from_slice(value)
-        .map_err(|error| Error::input("E410", format!("this line is not JSON, so it has no key `{}`: {error}", name())))?;
+    let mut found: serde_json::Value = serde_json::from_slice(value).map_err(|error| {
+        Error::input("E410", format!("this line is not JSON, so it has no key `{}`: {error}", name()))
+    })?;
     for part in path {
         found = found.get_mut(part).map(serde_json::Value::take).unwrap_or_default();
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -13,7 +13,7 @@ use fleuve_base::{Clock, Env, Fs, MemoryFs, Result};
 use fleuve_flow::connectors::Reader;
 use fleuve_flow::source::{Chunk, Claim, Decoded, Range, Scan, ScanColumn, ScanField, Source};
 use fleuve_journal::{Log, LogOptions};
-use fleuve_plan::{SinkSpec, SourceSpec, TableOptions};
+use fleuve_plan::{SourceSpec, TableOptions};
 
 pub(crate) const READER: Reader<'static> = Reader { pipeline: "test.0001", node: 3 };
 
@@ -42,18 +42,6 @@ pub(crate) fn source_spec(pairs: &[(&str, &str)], physical: &Arc<Schema>) -> Sou
     }
 }
 
-pub(crate) fn sink_spec(pairs: &[(&str, &str)], schema: &Arc<Schema>) -> SinkSpec {
-    SinkSpec {
-        table: "t".to_owned(),
-        options: options(pairs),
-        schema: schema.clone(),
-        primary_key: vec![],
-        partition_by: vec![],
-        changelog: false,
-        upsert_key: None,
-    }
-}
-
 /// All physical columns, then these metadata columns.
 pub(crate) fn scan(physical: &Schema, metadata: &[(&str, DataType)]) -> Scan {
     let data = physical.fields().iter().map(|field| {
@@ -79,9 +67,10 @@ pub(crate) fn rows(batches: &[RecordBatch]) -> Vec<String> {
     for batch in batches {
         let columns: Vec<_> =
             batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
-        rows.extend((0..batch.num_rows()).map(|row| {
-            columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|")
-        }));
+        rows.extend(
+            (0..batch.num_rows())
+                .map(|row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|")),
+        );
     }
     rows
 }
@@ -111,27 +100,6 @@ pub(crate) fn reread(source: &dyn Source, ranges: &[Range]) -> Result<Vec<String
         all.extend(rows(&decode(source, &chunk)?.batches));
     }
     Ok(all)
-}
-
-/// Asks again and again, for at most some seconds, until a condition holds.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what} did not come");
-        std::thread::yield_now();
-    }
-}
-
-/// Claims until so many rows have come.
-pub(crate) fn wait_for_rows(source: &dyn Source, count: usize) -> (Vec<String>, Vec<Range>) {
-    let (mut all, mut ranges) = (vec![], vec![]);
-    eventually("a row", || {
-        let (more, read) = drain(source, 1 << 20).unwrap();
-        all.extend(more);
-        ranges.extend(read);
-        all.len() >= count
-    });
-    (all, ranges)
 }
 
 /// A clock that stands until it is moved.

@@ -87,7 +87,7 @@ fn in_script(failure: &Failure, name: &str, text: &str, start: usize, end: usize
     let span = (name, start..end.clamp(start, text.len()));
     let config = Config::new().with_color(colour).with_index_type(IndexType::Byte).with_char_set(CharSet::Unicode);
     let label = Label::new(span.clone()).with_message(error.hint().unwrap_or("here"));
-    let mut report = Report::build(ReportKind::Custom("error", ariadne::Color::Red), span)
+    let mut report = Report::build(ReportKind::Error, span)
         .with_config(config)
         .with_code(error.code())
         .with_message(error.message())
@@ -102,10 +102,10 @@ fn in_script(failure: &Failure, name: &str, text: &str, start: usize, end: usize
     }
 }
 
-/// `[E012] error: …` as `error[E012]: …`.
+/// `[E012] Error: …` as `error[E012]: …`.
 fn reshape(report: &str) -> String {
     let (first, rest) = report.split_once('\n').unwrap_or((report, ""));
-    let shaped = first.replacen('[', "error[", 1).replacen("] error:", "]:", 1);
+    let shaped = first.replacen('[', "error[", 1).replacen("] Error:", "]:", 1);
     format!("{shaped}\n{rest}")
 }
 

@@ -4,8 +4,8 @@ pub mod batch;
 pub mod connectors;
 pub mod operator;
 pub mod operators;
-pub mod sink;
 pub mod runtime;
+pub mod sink;
 pub mod source;
 
 pub use batch::Batch;

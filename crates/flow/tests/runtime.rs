@@ -80,9 +80,12 @@ impl Decoder for NumbersDecoder {
     }
 }
 
-/// What was written, by lane: rows with weights, and the last epoch.
+/// Rows with weights, and the last epoch.
+type WrittenRows = (Vec<(Vec<i64>, i64)>, Option<u64>);
+
+/// What was written, by lane.
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<BTreeMap<usize, (Vec<(Vec<i64>, i64)>, Option<u64>)>>>);
+struct Written(Arc<Mutex<BTreeMap<usize, WrittenRows>>>);
 
 impl Written {
     /// The net rows of all lanes, sorted.
@@ -98,6 +101,7 @@ impl Written {
 struct WrittenSink {
     written: Written,
     lanes: usize,
+    commit_takes: Duration,
 }
 
 impl Sink for WrittenSink {
@@ -118,6 +122,7 @@ impl Sink for WrittenSink {
     }
 
     fn commit(&self, _committed: &[String]) -> Result<()> {
+        std::thread::sleep(self.commit_takes);
         Ok(())
     }
 }
@@ -151,10 +156,12 @@ impl Lane for WrittenLane {
     }
 }
 
+#[derive(Default)]
 struct World {
     limit: u64,
     fail_at: Option<u64>,
     written: Written,
+    commit_takes: Duration,
 }
 
 impl Connectors for World {
@@ -163,7 +170,8 @@ impl Connectors for World {
     }
 
     fn sink(&self, _reader: &Reader<'_>, _spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
-        Ok(Arc::new(WrittenSink { written: self.written.clone(), lanes: 3 }))
+        let written = self.written.clone();
+        Ok(Arc::new(WrittenSink { written, lanes: 3, commit_takes: self.commit_takes }))
     }
 }
 
@@ -174,7 +182,8 @@ fn schema(names: &[&str]) -> Arc<Schema> {
 /// Even numbers; with `count`, how many there are for each remainder by 10.
 fn pipeline(workers: usize, count: bool) -> Pipeline {
     let empty = Arc::new(Schema::empty());
-    let even = Expr::binary(BinaryOp::Eq, Expr::binary(BinaryOp::Modulo, Expr::Column(0), Expr::int64(2)), Expr::int64(0));
+    let even =
+        Expr::binary(BinaryOp::Eq, Expr::binary(BinaryOp::Modulo, Expr::Column(0), Expr::int64(2)), Expr::int64(0));
     let source = SourceSpec {
         table: "numbers".to_owned(),
         options: TableOptions::default(),
@@ -247,7 +256,7 @@ fn every_row_arrives_once_whatever_the_number_of_workers() {
     let dir = tempfile::tempdir().expect("a directory");
     for workers in [1, 2, 4] {
         let written = Written::default();
-        let world = World { limit: 10_000, fail_at: None, written: written.clone() };
+        let world = World { limit: 10_000, written: written.clone(), ..World::default() };
         let handle = launch(pipeline(workers, false), world, None, dir.path()).expect("starts");
         assert_eq!(handle.wait().expect("ends"), Outcome::Finished);
         assert_eq!(written.net(), evens(10_000));
@@ -262,7 +271,7 @@ fn a_stopped_pipeline_goes_on_with_other_workers() {
         let mut outcomes = vec![];
         for workers in [1, 3, 2, 4, 1] {
             let log = open(dir.path());
-            let world = World { limit: 50_000, fail_at: None, written: written.clone() };
+            let world = World { limit: 50_000, written: written.clone(), ..World::default() };
             let handle = launch(pipeline(workers, count), world, Some(&log), dir.path()).expect("starts");
             if workers != 1 || outcomes.is_empty() {
                 std::thread::sleep(Duration::from_millis(12));
@@ -283,7 +292,7 @@ fn a_stopped_pipeline_goes_on_with_other_workers() {
 fn an_error_of_a_source_ends_the_pipeline_with_that_error() {
     let dir = tempfile::tempdir().expect("a directory");
     for workers in [1, 2] {
-        let world = World { limit: 10_000, fail_at: Some(5_000), written: Written::default() };
+        let world = World { limit: 10_000, fail_at: Some(5_000), ..World::default() };
         let handle = launch(pipeline(workers, false), world, None, dir.path()).expect("starts");
         assert_eq!(handle.wait().expect_err("fails").code(), "E410");
     }
@@ -293,7 +302,7 @@ fn an_error_of_a_source_ends_the_pipeline_with_that_error() {
 fn an_edited_pipeline_is_refused_until_the_old_one_has_finished() {
     let dir = tempfile::tempdir().expect("a directory");
     let log = open(dir.path());
-    let world = |limit| World { limit, fail_at: None, written: Written::default() };
+    let world = |limit| World { limit, ..World::default() };
     let handle = launch(pipeline(1, false), world(1_000_000), Some(&log), dir.path()).expect("starts");
     (handle.stopper())();
     assert_eq!(handle.wait().expect("ends"), Outcome::Stopped);
@@ -303,4 +312,20 @@ fn an_edited_pipeline_is_refused_until_the_old_one_has_finished() {
     assert_eq!(handle.wait().expect("ends"), Outcome::Finished);
     let handle = launch(pipeline(1, true), world(1_000), Some(&log), dir.path()).expect("starts");
     assert_eq!(handle.wait().expect("ends"), Outcome::Finished);
+}
+
+#[test]
+fn no_epochs_without_rows_while_a_snapshot_takes_long() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    let written = Written::default();
+    let commit_takes = Duration::from_millis(150);
+    let world = World { limit: 100_000, written: written.clone(), commit_takes, ..World::default() };
+    let handle = launch(pipeline(1, false), world, Some(&log), dir.path()).expect("starts");
+    let stats = handle.stats().clone();
+    assert_eq!(handle.wait().expect("ends"), Outcome::Finished);
+    assert_eq!(written.net(), evens(100_000));
+    // A chunk of 100 rows makes at most one epoch, and there is one to end with.
+    let epochs = stats.epoch.load(Ordering::Relaxed);
+    assert!(epochs <= 1_000 + 2, "{epochs} epochs for 1,000 chunks");
 }

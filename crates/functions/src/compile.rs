@@ -12,6 +12,7 @@ mod calc;
 mod case;
 mod cast;
 mod clock;
+mod connective;
 mod error;
 mod kernel;
 mod literal;
@@ -226,6 +227,9 @@ impl Compiler<'_> {
         }
         if let Some(regex) = self.regex_match(op, left, right)? {
             return Ok(regex);
+        }
+        if matches!(op, BinaryOp::And | BinaryOp::Or) && !shared::is_total(self, right)? {
+            return connective::guarded(self, expr, op, left, right);
         }
         let (left, right) = (self.compile(left)?, self.compile(right)?);
         let fallible = arithmetic::can_fail(op, &self.data_type(&left)?);

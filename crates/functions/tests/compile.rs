@@ -1,5 +1,7 @@
 //! Compiled expressions: laziness, errors, casts, CASE, and [`Calc`] against DataFusion's own evaluation.
 
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
+
 use std::sync::Arc;
 
 use arrow::array::{
@@ -113,13 +115,16 @@ fn branches_are_evaluated_for_their_rows_only() {
     let nested = case(vec![(zero, Expr::int64(100)), (positive, Expr::int64(1))], None);
     assert_eq!(integers(&nested), [Some(100), Some(1), Some(100), None, None]);
     let both = binary(BinaryOp::And, divisor_is_set(), binary(BinaryOp::Eq, quotient(), Expr::int64(0)));
-    assert_eq!(run(&both).unwrap().as_boolean().iter().collect::<Vec<_>>(), [
-        Some(false),
-        Some(true),
-        Some(false),
-        None,
-        None
-    ]);
+    assert_eq!(
+        run(&both).unwrap().as_boolean().iter().collect::<Vec<_>>(),
+        [Some(false), Some(true), Some(false), None, None]
+    );
+    let unset = binary(BinaryOp::Eq, Expr::Column(1), Expr::int64(0));
+    let either = binary(BinaryOp::Or, unset, binary(BinaryOp::Eq, quotient(), Expr::int64(0)));
+    assert_eq!(
+        run(&either).unwrap().as_boolean().iter().collect::<Vec<_>>(),
+        [Some(true), Some(true), Some(true), None, None]
+    );
 }
 
 #[test]
@@ -211,7 +216,13 @@ fn timestamps_move_by_constant_intervals() {
 #[test]
 fn casts_have_flinks_texts() {
     let shown = texts(&cast(Expr::Column(3), DataType::Utf8, false));
-    let expected = ["1970-01-01 00:00:00.000", "1969-12-31 23:59:59.999", "", "1970-01-01 01:00:00.000", "2020-09-13 12:26:40.123"];
+    let expected = [
+        "1970-01-01 00:00:00.000",
+        "1969-12-31 23:59:59.999",
+        "",
+        "1970-01-01 01:00:00.000",
+        "2020-09-13 12:26:40.123",
+    ];
     let expected: Vec<Option<&str>> = expected.iter().map(|t| (!t.is_empty()).then_some(*t)).collect();
     assert_eq!(shown, some(&expected));
     let flags = texts(&cast(Expr::Column(4), DataType::Utf8, false));

@@ -61,8 +61,8 @@ impl Pipeline {
 
     /// Reads a stored plan back.
     pub fn from_json(text: &str) -> Result<Self> {
-        let pipeline: Pipeline = serde_json::from_str(text)
-            .map_err(|e| Error::corrupt(format!("the stored plan cannot be read: {e}")))?;
+        let pipeline: Pipeline =
+            serde_json::from_str(text).map_err(|e| Error::corrupt(format!("the stored plan cannot be read: {e}")))?;
         pipeline.check()?;
         Ok(pipeline)
     }
@@ -70,9 +70,8 @@ impl Pipeline {
     /// A hash of nodes and inputs, independent of name and settings (FNV-1a over the JSON text).
     pub fn compute_fingerprint(&self) -> u64 {
         let text = serde_json::to_string(&self.nodes).expect("plans are plain data with string keys");
-        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        text.bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
     }
 
     /// The source nodes that a node's rows come from, itself included.

@@ -76,7 +76,7 @@ pub enum ColumnKind {
         virtual_: bool,
     },
     /// An expression over the other columns.
-    Computed(ast::Expr),
+    Computed(Box<ast::Expr>),
 }
 
 /// `CREATE VIEW`.

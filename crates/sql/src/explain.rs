@@ -113,9 +113,9 @@ fn changes(changelog: Changelog) -> &'static str {
 
 fn to_json(pipeline: &Pipeline) -> Value {
     let nodes = (0..pipeline.nodes.len()).map(|id| node_json(pipeline, id)).collect::<Vec<_>>();
-    let warnings = warnings(pipeline).into_iter().map(|(id, warning)| {
-        json!({"node": id, "code": warning.code, "message": warning.message, "hint": warning.hint})
-    });
+    let warnings = warnings(pipeline).into_iter().map(
+        |(id, warning)| json!({"node": id, "code": warning.code, "message": warning.message, "hint": warning.hint}),
+    );
     json!({
         "name": pipeline.name,
         "fingerprint": format!("{:016x}", pipeline.fingerprint),

@@ -9,10 +9,8 @@ use super::nexmark::{Data, script};
 use crate::files;
 
 fn directory() -> PathBuf {
-    std::env::var_os("FLEUVE_FLINK").map_or_else(
-        || std::env::home_dir().unwrap_or_default().join(".cache/fleuve/flink"),
-        PathBuf::from,
-    )
+    std::env::var_os("FLEUVE_FLINK")
+        .map_or_else(|| std::env::home_dir().unwrap_or_default().join(".cache/fleuve/flink"), PathBuf::from)
 }
 
 /// Events a second of one query, warmed up, with checkpoints every 10 s.

@@ -5,7 +5,8 @@ mod latency;
 mod nexmark;
 mod process;
 
-const USAGE: &str = "usage: cargo xtask bench nexmark [--events N] [--queries q0,q1] [--workers 1,2] [--runs N] [--flink]
+const USAGE: &str =
+    "usage: cargo xtask bench nexmark [--events N] [--queries q0,q1] [--workers 1,2] [--runs N] [--flink]
        cargo xtask bench latency [--rate N] [--seconds N]";
 
 /// Runs a benchmark.

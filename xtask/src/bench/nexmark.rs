@@ -8,9 +8,8 @@ use super::{flag, flink, number};
 use crate::files;
 
 /// Queries that are measured, in order.
-const QUERIES: [&str; 17] = [
-    "q0", "q1", "q2", "q3", "q5", "q7", "q8", "q10", "q11", "q12", "q13", "q14", "q15", "q16", "q17", "q21", "q22",
-];
+const QUERIES: [&str; 17] =
+    ["q0", "q1", "q2", "q3", "q5", "q7", "q8", "q10", "q11", "q12", "q13", "q14", "q15", "q16", "q17", "q21", "q22"];
 
 /// What to measure.
 pub struct Options {
@@ -50,7 +49,10 @@ pub struct Data {
 pub fn run(options: &Options) -> Result<(), String> {
     let fleuve = binary()?;
     let data = generate(&fleuve, options.events)?;
-    println!("{} events; best of {} runs; CPU in seconds per million events; latency from arrival to release", options.events, options.runs);
+    println!(
+        "{} events; best of {} runs; CPU in seconds per million events; latency from arrival to release",
+        options.events, options.runs
+    );
     println!("| query | workers | events/s | CPU s/M | anonymous MB | p50 ms | p99 ms | Flink 2.3 events/s | ratio |");
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut rates = vec![];

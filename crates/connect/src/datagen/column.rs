@@ -68,7 +68,11 @@ enum Values {
 impl Column {
     pub(super) fn new(options: &Options, field: &Field) -> Result<Self> {
         let seed = options.integer("seed")?.unwrap_or(42) as u64;
-        Self::build(&Settings { options, column: field.name() }, field.data_type(), seed ^ hash(field.name().as_bytes()))
+        Self::build(
+            &Settings { options, column: field.name() },
+            field.data_type(),
+            seed ^ hash(field.name().as_bytes()),
+        )
     }
 
     fn build(settings: &Settings<'_>, data_type: &DataType, seed: u64) -> Result<Self> {
@@ -101,9 +105,8 @@ impl Column {
 
     fn convert(&self, made: &ArrayRef) -> Result<ArrayRef> {
         let strict = arrow::compute::CastOptions { safe: false, ..Default::default() };
-        cast_with_options(made, &self.data_type, &strict).map_err(|error| {
-            Error::input("E502", format!("generated values do not fit their column: {error}"))
-        })
+        cast_with_options(made, &self.data_type, &strict)
+            .map_err(|error| Error::input("E502", format!("generated values do not fit their column: {error}")))
     }
 
     fn values(&self, rows: &Rows) -> Result<ArrayRef> {
@@ -116,9 +119,9 @@ impl Column {
             Values::Integer { min, max } => {
                 Arc::new(Int64Array::from_iter_values(numbers.map(|row| random(row).between(*min, *max) as i64)))
             }
-            Values::Float { min, max } => Arc::new(Float64Array::from_iter_values(
-                numbers.map(|row| min + random(row).fraction() * (max - min)),
-            )),
+            Values::Float { min, max } => {
+                Arc::new(Float64Array::from_iter_values(numbers.map(|row| min + random(row).fraction() * (max - min))))
+            }
             Values::Decimal { min, max, precision, scale } => {
                 let values = Decimal128Array::from_iter_values(numbers.map(|row| random(row).between(*min, *max)));
                 let values = values.with_precision_and_scale(*precision, *scale);
@@ -127,9 +130,9 @@ impl Column {
             Values::Boolean => Arc::new(BooleanArray::from_iter(numbers.map(|row| Some(random(row).next() & 1 == 1)))),
             Values::Text { length, variable } => texts(numbers.map(|row| (random(row), *length, *variable))),
             Values::Bytes { length, variable } => bytes(numbers.map(|row| (random(row), *length, *variable))),
-            Values::Time { max_past_ms } => times(numbers.map(|row| {
-                rows.due_ms(row) - random(row).between(0, i128::from(*max_past_ms)) as i64
-            }))?,
+            Values::Time { max_past_ms } => {
+                times(numbers.map(|row| rows.due_ms(row) - random(row).between(0, i128::from(*max_past_ms)) as i64))?
+            }
             Values::Struct(columns) => self.structs(columns, rows)?,
             Values::List { item, length } => self.list(item, *length, rows)?,
             Values::Map { entries, length } => self.map(entries, *length, rows)?,
@@ -151,7 +154,9 @@ impl Column {
     }
 
     fn map(&self, entries: &Column, length: i64, rows: &Rows) -> Result<ArrayRef> {
-        let DataType::Map(field, sorted) = &self.data_type else { return Err(Error::internal("a map without entries")) };
+        let DataType::Map(field, sorted) = &self.data_type else {
+            return Err(Error::internal("a map without entries"));
+        };
         let (elements, offsets) = elements(entries, length, rows)?;
         let Some(entries) = elements.as_any().downcast_ref::<StructArray>() else {
             return Err(Error::internal("a map whose entries are no rows"));
@@ -273,7 +278,8 @@ impl Settings<'_> {
             DataType::Int32 => self.integers(i32::MIN.into(), i32::MAX.into())?,
             DataType::Int64 => self.integers(i64::MIN.into(), i64::MAX.into())?,
             DataType::Float32 | DataType::Float64 => {
-                let (min, max) = (self.number("min")?.unwrap_or(0.0), self.number("max")?.unwrap_or(f64::from(f32::MAX)));
+                let (min, max) =
+                    (self.number("min")?.unwrap_or(0.0), self.number("max")?.unwrap_or(f64::from(f32::MAX)));
                 Values::Float { min, max }
             }
             DataType::Decimal128(precision, scale) => self.decimals(*precision, *scale)?,

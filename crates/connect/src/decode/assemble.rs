@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, Int64Array, MapBuilder, MapFieldNames, RecordBatch, RecordBatchOptions, StringArray,
-    StringBuilder, BinaryBuilder, TimestampMillisecondArray,
+    Array, ArrayRef, BinaryArray, BinaryBuilder, Int64Array, MapBuilder, MapFieldNames, RecordBatch,
+    RecordBatchOptions, StringArray, StringBuilder, TimestampMillisecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -85,7 +85,8 @@ fn unknown_key(table: &str, key: &str, keys: &[&str]) -> Error {
 
 fn metadata(from: &dyn Surroundings, key: &str, data_type: &DataType, rows: usize) -> Result<ArrayRef> {
     let column = from.column(key).filter(|column| column.len() == rows);
-    let column = column.ok_or_else(|| Error::internal(format!("metadata '{key}' does not have a value for each row")))?;
+    let column =
+        column.ok_or_else(|| Error::internal(format!("metadata '{key}' does not have a value for each row")))?;
     // An instant declared without a time zone is the same number.
     let column = match (column.data_type(), data_type) {
         (DataType::Timestamp(..), DataType::Timestamp(TimeUnit::Millisecond, None)) => column,

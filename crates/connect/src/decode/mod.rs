@@ -45,7 +45,10 @@ impl Layout {
     pub(crate) fn new(options: &Options, physical: &Arc<Schema>, scan: Scan) -> Result<Self> {
         let policy = BadPolicy::of(options)?;
         if options.format() == Some("debezium-json") && !wants_weights(&scan) {
-            return Err(unreadable_changelog(options.table(), "its format `debezium-json` holds updates and deletions"));
+            return Err(unreadable_changelog(
+                options.table(),
+                "its format `debezium-json` holds updates and deletions",
+            ));
         }
         Ok(Layout { options: options.clone(), physical: physical.clone(), scan, policy })
     }
@@ -161,7 +164,8 @@ pub(crate) fn unreadable_changelog(table: &str, why: &str) -> Error {
 
 /// The CSV dialect of a table, for reading and writing.
 pub(crate) fn csv_options(options: &Options) -> Result<CsvOptions> {
-    let quote = if options.flag("csv.disable-quote-character") { None } else { options.character("csv.quote-character")? };
+    let quote =
+        if options.flag("csv.disable-quote-character") { None } else { options.character("csv.quote-character")? };
     Ok(CsvOptions {
         delimiter: options.character("csv.field-delimiter")?.unwrap_or(b','),
         quote,

@@ -116,10 +116,8 @@ impl Lane for FileLane {
             temporary: file.temporary.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             name: file.name,
         };
-        let mut acknowledgement = Acknowledgement {
-            files: finished.into_iter().map(hidden).collect(),
-            ..Acknowledgement::default()
-        };
+        let mut acknowledgement =
+            Acknowledgement { files: finished.into_iter().map(hidden).collect(), ..Acknowledgement::default() };
         // The first lane also keeps what the sink itself has to remember.
         if self.lane == 0 {
             self.committer.lock().remember(&mut acknowledgement);

@@ -60,7 +60,9 @@ impl FileSink {
             let message = format!("table `{}` cannot hold rows that are updated or deleted", spec.table);
             return Err(Error::input("E508", message)
                 .with_detail(format!("files of `{format}` can only be added to"))
-                .with_hint("use 'format' = 'debezium-json', which writes changes, or write to a topic with a PRIMARY KEY"));
+                .with_hint(
+                    "use 'format' = 'debezium-json', which writes changes, or write to a topic with a PRIMARY KEY",
+                ));
         }
         local_path(&spec.table, options.required("path")?)?;
         let partitioning = Partitioning::new(options, spec)?;

@@ -32,7 +32,8 @@ impl Partitioning {
         let columns = spec.partition_by.clone();
         let data: Vec<usize> = (0..spec.schema.fields().len()).filter(|column| !columns.contains(column)).collect();
         if data.is_empty() {
-            let message = format!("table `{}`: all columns are in PARTITIONED BY, so nothing is left for the files", spec.table);
+            let message =
+                format!("table `{}`: all columns are in PARTITIONED BY, so nothing is left for the files", spec.table);
             return Err(Error::input("E511", message));
         }
         Ok(Partitioning {

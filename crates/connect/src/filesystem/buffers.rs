@@ -41,11 +41,7 @@ impl Drop for Used {
 
 impl Buffers {
     /// Bytes of this length, filled by `fill`, which says how many it filled.
-    pub(super) fn read<E>(
-        &self,
-        length: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
-    ) -> Result<Bytes, E> {
+    pub(super) fn read<E>(&self, length: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<Bytes, E> {
         let mut bytes = self.0.lock().pop().unwrap_or_default();
         if bytes.len() < length {
             bytes.resize(length.next_power_of_two(), 0);

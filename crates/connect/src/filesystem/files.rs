@@ -116,7 +116,8 @@ impl Files {
 
     fn gone(&self, entry: &FileEntry, error: &io::Error) -> Error {
         if error.kind() == io::ErrorKind::NotFound {
-            let message = format!("table `{}`: `{}` has gone, and not all of it was read", self.table, entry.path.display());
+            let message =
+                format!("table `{}`: `{}` has gone, and not all of it was read", self.table, entry.path.display());
             return Error::new(ErrorKind::Conflict, "E507", message).with_hint("put the file back");
         }
         Error::io(format_args!("open `{}`", entry.path.display()), error)

@@ -101,8 +101,7 @@ impl Location {
         let mut names: Vec<String> = names.collect();
         names.sort();
         let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        error
-            .with_hint(format!("in `{}`: {}", parent.display(), nearest(&name, names.iter().map(String::as_str))))
+        error.with_hint(format!("in `{}`: {}", parent.display(), nearest(&name, names.iter().map(String::as_str))))
     }
 }
 
@@ -178,7 +177,8 @@ impl ListStore {
         let Some(topic) = &self.topic else { return Ok(()) };
         let mut batch = BatchBuilder::new();
         let mut push = |stored: &Stored| {
-            let text = serde_json::to_vec(stored).map_err(|error| Error::internal(format!("a list of files: {error}")))?;
+            let text =
+                serde_json::to_vec(stored).map_err(|error| Error::internal(format!("a list of files: {error}")))?;
             batch.append(self.env.clock.now_ms(), None, Some(&text), &[])
         };
         if first {

@@ -45,7 +45,8 @@ impl Replay {
     pub(super) fn new(options: &Options, shape: &Shape, time: &str) -> Result<Self> {
         let table = options.table();
         if shape.kind == Kind::Parquet {
-            let message = format!("table `{table}`: Parquet files cannot be replayed by time, since row groups hold many rows");
+            let message =
+                format!("table `{table}`: Parquet files cannot be replayed by time, since row groups hold many rows");
             return Err(Error::unsupported("E504", message).with_hint("'scan.replay.time' goes with json and csv"));
         }
         let speed = options.number("scan.replay.speed")?.unwrap_or(1.0);

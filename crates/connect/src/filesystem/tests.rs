@@ -14,9 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::options::Use;
-use crate::testing::{
-    READER, TestClock, decode, drain, memory_log, reread, rows, scan, schema, source_spec,
-};
+use crate::testing::{READER, TestClock, decode, drain, memory_log, reread, rows, scan, schema, source_spec};
 
 fn open(env: &Env, log: Option<&Arc<Log>>, pairs: &[(&str, &str)], physical: &Arc<Schema>) -> Result<FileSource> {
     open_scan(env, log, pairs, physical, scan(physical, &[]))
@@ -62,7 +60,8 @@ fn directory_of_files() -> TempDir {
     fs::create_dir(directory.path().join("b")).unwrap();
     fs::write(directory.path().join("a.json"), json(0..5_000)).unwrap();
     fs::write(directory.path().join("b/1.json.gz"), gzip(&json(5_000..9_000))).unwrap();
-    fs::write(directory.path().join("c.json.zst"), zstd::encode_all(json(9_000..9_500).as_bytes(), 1).unwrap()).unwrap();
+    fs::write(directory.path().join("c.json.zst"), zstd::encode_all(json(9_000..9_500).as_bytes(), 1).unwrap())
+        .unwrap();
     fs::write(directory.path().join("d.json"), json(9_500..9_600).trim_end()).unwrap();
     fs::write(directory.path().join("_SUCCESS"), "").unwrap();
     fs::write(directory.path().join(".hidden.json"), "no").unwrap();
@@ -263,8 +262,9 @@ fn parquet_is_read_by_row_group_with_its_nested_fields() {
     let inner = StructArray::from(vec![(Arc::new(Field::new("v", DataType::Int64, true)), numbers(5))]);
     let batch = RecordBatch::try_from_iter([("id", numbers(0)), ("r", Arc::new(inner) as ArrayRef)]).unwrap();
     let file = fs::File::create(directory.path().join("a.parquet")).unwrap();
-    let properties = parquet::file::properties::WriterProperties::builder().set_max_row_group_row_count(Some(300)).build();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    let properties =
+        ::parquet::file::properties::WriterProperties::builder().set_max_row_group_row_count(Some(300)).build();
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 
@@ -283,7 +283,10 @@ fn parquet_is_read_by_row_group_with_its_nested_fields() {
     let source = open_scan(&Env::system(), None, &pairs, &batch.schema(), scan).unwrap();
     let (all, ranges) = drain(&source, 1).unwrap();
     assert_eq!(all, (0..1_000).map(|id| format!("{}|{id}", id + 5)).collect::<Vec<_>>());
-    assert_eq!(ranges.iter().map(|range| (range.start, range.end)).collect::<Vec<_>>(), [(0, 1), (1, 2), (2, 3), (3, 4)]);
+    assert_eq!(
+        ranges.iter().map(|range| (range.start, range.end)).collect::<Vec<_>>(),
+        [(0, 1), (1, 2), (2, 3), (3, 4)]
+    );
     let decoded = decode(&source, &source.reclaim(ranges[1]).unwrap()).unwrap();
     assert_eq!((decoded.max_timestamp, decoded.rows), (Some(599), 300));
 }

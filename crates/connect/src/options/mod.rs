@@ -135,8 +135,11 @@ impl Options {
     /// The value of an option that the connector cannot do without.
     pub(crate) fn required(&self, key: &str) -> Result<&str> {
         self.text(key).ok_or_else(|| {
-            Error::input("E503", format!("table `{}`: the `{}` connector needs '{key}'", self.table, self.connector.name))
-                .with_hint(format!("add '{key}' = '…' to its WITH options"))
+            Error::input(
+                "E503",
+                format!("table `{}`: the `{}` connector needs '{key}'", self.table, self.connector.name),
+            )
+            .with_hint(format!("add '{key}' = '…' to its WITH options"))
         })
     }
 

@@ -192,7 +192,12 @@ const DATAGEN: &[OptionDoc] = &[
     option("number-of-rows", Count, "", "rows made in all; without it the table never ends"),
     option("seed", Count, "42", "another seed gives other rows"),
     option("scan.parallelism", Count, "", "accepted: all workers make rows"),
-    option("fields.#.kind", Choice(&["random", "sequence"]), "random", "whether a column's values are random or count up"),
+    option(
+        "fields.#.kind",
+        Choice(&["random", "sequence"]),
+        "random",
+        "whether a column's values are random or count up",
+    ),
     option("fields.#.min", Number, "", "the least random value"),
     option("fields.#.max", Number, "", "the greatest random value"),
     option("fields.#.max-past", Duration, "0 ms", "how far a random timestamp may lie before its row's time"),

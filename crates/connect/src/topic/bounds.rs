@@ -27,7 +27,8 @@ impl Start {
                 Some(ms) => Start::Timestamp(ms),
                 None => {
                     let table = options.table();
-                    let message = format!("table `{table}`: startup mode 'timestamp' needs 'scan.startup.timestamp-millis'");
+                    let message =
+                        format!("table `{table}`: startup mode 'timestamp' needs 'scan.startup.timestamp-millis'");
                     return Err(Error::input("E503", message));
                 }
             },

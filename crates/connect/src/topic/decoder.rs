@@ -105,7 +105,8 @@ impl TopicDecoder {
         add_counts(&rows, decoded);
         decoded.rows += std::mem::take(&mut self.block.passed);
         let (shape, block) = (&self.shape, &self.block);
-        let mut place = |bad: &fleuve_format::BadRecord| Ok(shape.place(partition, block.offset_of(bad.line), bad.column));
+        let mut place =
+            |bad: &fleuve_format::BadRecord| Ok(shape.place(partition, block.offset_of(bad.line), bad.column));
         let bad = std::mem::take(&mut rows.bad);
         shape.layout.policy.apply(shape.layout.format(), bad, &mut place, decoded)?;
         let batch = if self.assemble.wants_any() || self.changelog {
@@ -125,7 +126,8 @@ impl TopicDecoder {
 
 impl Decoder for TopicDecoder {
     fn decode(&mut self, chunk: &Chunk, decoded: &mut Decoded) -> Result<()> {
-        let bytes: Bytes = chunk.bytes.clone().ok_or_else(|| Error::internal("a chunk of a topic came without bytes"))?;
+        let bytes: Bytes =
+            chunk.bytes.clone().ok_or_else(|| Error::internal("a chunk of a topic came without bytes"))?;
         self.rows.seek("", 1, 0);
         for batch in Batches::new(bytes) {
             self.batch(&batch?, chunk, decoded)?;

@@ -1,8 +1,8 @@
 //! Topics of the built-in log, read and written.
 
 mod bounds;
-mod decoder;
 mod dead_letter;
+mod decoder;
 mod rows;
 mod sink;
 mod source;

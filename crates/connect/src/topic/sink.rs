@@ -76,7 +76,8 @@ impl TopicSink {
 impl SinkShape {
     fn new(options: &Options, spec: &SinkSpec) -> Result<Self> {
         let upsert = !spec.primary_key.is_empty() && options.format() == Some("json");
-        let stated = options.stated("key.fields").map(|fields| key_fields(options, &spec.schema, fields)).transpose()?;
+        let stated =
+            options.stated("key.fields").map(|fields| key_fields(options, &spec.schema, fields)).transpose()?;
         let key = if upsert { spec.primary_key.clone() } else { stated.unwrap_or_default() };
         Ok(SinkShape { options: options.clone(), schema: spec.schema.clone(), key, upsert })
     }
@@ -99,8 +100,11 @@ fn key_fields(options: &Options, schema: &Schema, fields: &str) -> Result<Vec<us
     let find = |name: &str| {
         schema.index_of(name).map_err(|_| {
             let names = schema.fields().iter().map(|field| field.name().as_str());
-            Error::input("E502", format!("table `{}`: 'key.fields' names `{name}`, which is no column", options.table()))
-                .with_hint(nearest(name, names))
+            Error::input(
+                "E502",
+                format!("table `{}`: 'key.fields' names `{name}`, which is no column", options.table()),
+            )
+            .with_hint(nearest(name, names))
         })
     };
     fields.split(';').map(str::trim).filter(|name| !name.is_empty()).map(find).collect()

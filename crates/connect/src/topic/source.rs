@@ -229,7 +229,11 @@ impl Source for TopicSource {
         for range in last {
             let known = state.cursors.len();
             let cursor = state.cursors.get_mut(range.split as usize).ok_or_else(|| {
-                let message = format!("topic `{}` has {known} partitions, and partition {} was read", self.topic.name(), range.split);
+                let message = format!(
+                    "topic `{}` has {known} partitions, and partition {} was read",
+                    self.topic.name(),
+                    range.split
+                );
                 Error::new(ErrorKind::Conflict, "E507", message).with_hint("the topic was deleted and created again")
             })?;
             *cursor = Cursor { next: Some(range.end), fixed: true };

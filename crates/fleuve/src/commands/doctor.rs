@@ -46,7 +46,11 @@ pub fn run(data: &DataArguments, as_json: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
     for check in &checks {
         let written = match as_json {
-            true => writeln!(out, "{}", json!({"check": check.name, "ok": check.fine, "found": check.found, "fix": check.fix})),
+            true => writeln!(
+                out,
+                "{}",
+                json!({"check": check.name, "ok": check.fine, "found": check.found, "fix": check.fix})
+            ),
             false if check.fine => writeln!(out, "ok    {:12} {}", check.name, check.found),
             false => writeln!(out, "WARN  {:12} {}\n      {:12} {}", check.name, check.found, "", check.fix),
         };

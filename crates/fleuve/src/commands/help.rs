@@ -45,7 +45,8 @@ fn connector(name: Option<&str>) -> Result<String> {
     };
     let found = all.iter().find(|c| c.name == name).ok_or_else(|| {
         let names: Vec<&str> = all.iter().map(|c| c.name).collect();
-        Error::input("E404", format!("there is no connector `{name}`")).with_detail(format!("there are: {}", names.join(", ")))
+        Error::input("E404", format!("there is no connector `{name}`"))
+            .with_detail(format!("there are: {}", names.join(", ")))
     })?;
     let mut text = format!("{}: {}\n\n", found.name, found.doc);
     for option in found.options {

@@ -71,7 +71,8 @@ pub fn list(data: &DataArguments, as_json: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0).max(4);
     if !as_json {
-        writeln!(out, "{:width$}  {:9} {:>10} {:>10}", "name", "state", "epoch", "operators").map_err(|e| io_error(&e))?;
+        writeln!(out, "{:width$}  {:9} {:>10} {:>10}", "name", "state", "epoch", "operators")
+            .map_err(|e| io_error(&e))?;
     }
     for job in jobs {
         let written = match as_json {
@@ -92,8 +93,10 @@ fn find(directory: &Path, name: &str) -> Result<Job> {
         Some(at) => Ok(jobs.swap_remove(at)),
         None => {
             let names: Vec<String> = jobs.into_iter().map(|job| job.name).collect();
-            let detail = if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
-            Err(Error::input("E403", format!("there is no pipeline `{name}` in {}", directory.display())).with_detail(detail))
+            let detail =
+                if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
+            Err(Error::input("E403", format!("there is no pipeline `{name}` in {}", directory.display()))
+                .with_detail(detail))
         }
     }
 }
@@ -106,11 +109,13 @@ pub fn stop(name: &str, data: &DataArguments) -> Result<()> {
         println!("{name} is not running");
         return Ok(());
     };
-    kill_process(pid, Signal::TERM).map_err(|e| Error::io(format!("signal process {}", pid.as_raw_nonzero()), &e.into()))?;
+    kill_process(pid, Signal::TERM)
+        .map_err(|e| Error::io(format!("signal process {}", pid.as_raw_nonzero()), &e.into()))?;
     let deadline = Instant::now() + STOP_TIMEOUT;
     while holder(&directory).is_some() {
         if Instant::now() > deadline {
-            let message = format!("process {} has not stopped within {} s", pid.as_raw_nonzero(), STOP_TIMEOUT.as_secs());
+            let message =
+                format!("process {} has not stopped within {} s", pid.as_raw_nonzero(), STOP_TIMEOUT.as_secs());
             return Err(Error::new(ErrorKind::Conflict, "E404", message));
         }
         std::thread::sleep(Duration::from_millis(20));

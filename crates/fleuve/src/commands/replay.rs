@@ -22,8 +22,12 @@ pub fn run(arguments: &ReplayArguments, as_json: bool) -> Result<()> {
         writeln!(out, "epoch {} of {}", arguments.epoch, arguments.pipeline).map_err(io)?;
         writeln!(out, "clock {}", crate::live::clock_text(replayed.record.clock_ms)).map_err(io)?;
         for (node, range) in &replayed.record.ranges {
-            writeln!(out, "read  node {node}, split {}, item {}: {} to {}", range.split, range.item, range.start, range.end)
-                .map_err(io)?;
+            writeln!(
+                out,
+                "read  node {node}, split {}, item {}: {} to {}",
+                range.split, range.item, range.start, range.end
+            )
+            .map_err(io)?;
         }
     }
     let format = output::effective(arguments.format, as_json);

@@ -166,7 +166,8 @@ impl<'a> Runner<'a> {
         let pipeline = self.named(pipeline);
         let log = self.workspace.require_log()?.clone();
         let durable = Some((log, self.workspace.directory().to_owned()));
-        let options = StartOptions { env: self.workspace.env.clone(), durable, connectors: self.workspace.connectors() };
+        let options =
+            StartOptions { env: self.workspace.env.clone(), durable, connectors: self.workspace.connectors() };
         self.running.push(start(pipeline, &options)?);
         Ok(())
     }

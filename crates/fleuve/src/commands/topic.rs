@@ -115,7 +115,8 @@ fn parse_from(text: &str, now_ms: i64) -> Result<From> {
     if let Ok(offset) = text.parse() {
         return Ok(From::Offset(offset));
     }
-    let unknown = || Error::input("E019", format!("--from takes beginning, end, an offset or a time ago, not `{text}`"));
+    let unknown =
+        || Error::input("E019", format!("--from takes beginning, end, an offset or a time ago, not `{text}`"));
     let ago = fleuve_sql::settings::duration(text).map_err(|()| unknown().with_hint("for example 10m or 2 h"))?;
     Ok(From::Timestamp(now_ms - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)))
 }

@@ -72,15 +72,18 @@ mod tests {
     use std::sync::Arc;
 
     fn batch(rows: &[(i64, i64, i64)]) -> Batch {
-        let schema = Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("v", DataType::Int64, false)]);
-        let column = |pick: fn(&(i64, i64, i64)) -> i64| -> ArrayRef { Arc::new(rows.iter().map(pick).collect::<Int64Array>()) };
+        let schema =
+            Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("v", DataType::Int64, false)]);
+        let column =
+            |pick: fn(&(i64, i64, i64)) -> i64| -> ArrayRef { Arc::new(rows.iter().map(pick).collect::<Int64Array>()) };
         let columns = RecordBatch::try_new(Arc::new(schema), vec![column(|r| r.0), column(|r| r.1)]).expect("valid");
         Batch::weighted(columns, rows.iter().map(|r| r.2).collect())
     }
 
     #[test]
     fn an_update_stands_together() {
-        let (rows, ops) = order(&batch(&[(1, 11, 1), (2, 20, 1), (1, 10, -1), (3, 30, -1)]), Some(&[0])).expect("orders");
+        let (rows, ops) =
+            order(&batch(&[(1, 11, 1), (2, 20, 1), (1, 10, -1), (3, 30, -1)]), Some(&[0])).expect("orders");
         assert_eq!(rows, [2, 0, 1, 3]);
         assert_eq!(ops, ["-U", "+U", "+I", "-D"]);
     }

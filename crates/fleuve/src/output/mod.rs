@@ -104,11 +104,7 @@ pub fn io_error(error: &std::io::Error) -> Error {
 }
 
 /// One cell as text; NULL is `NULL`.
-pub fn cell(
-    formatter: &arrow::util::display::ArrayFormatter<'_>,
-    column: &ArrayRef,
-    row: usize,
-) -> String {
+pub fn cell(formatter: &arrow::util::display::ArrayFormatter<'_>, column: &ArrayRef, row: usize) -> String {
     use arrow::array::Array;
     if column.is_null(row) { "NULL".to_owned() } else { formatter.value(row).to_string() }
 }

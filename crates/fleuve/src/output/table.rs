@@ -43,8 +43,12 @@ impl TablePrinter {
             column.set_constraint(comfy_table::ColumnConstraint::LowerBoundary(lower));
             column.set_cell_alignment(if self.numeric[index] { CellAlignment::Right } else { CellAlignment::Left });
         }
-        self.widths = table.column_max_content_widths().iter().zip(&self.widths)
-            .map(|(now, before)| usize::from(*now).saturating_add(2).max(*before)).collect();
+        self.widths = table
+            .column_max_content_widths()
+            .iter()
+            .zip(&self.widths)
+            .map(|(now, before)| usize::from(*now).saturating_add(2).max(*before))
+            .collect();
         table.to_string()
     }
 }

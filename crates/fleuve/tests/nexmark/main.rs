@@ -11,9 +11,8 @@ mod runner;
 use runner::{Case, run};
 
 /// Queries whose answer is compared as it is.
-const QUERIES: [&str; 16] = [
-    "q0", "q1", "q2", "q3", "q5", "q7", "q8", "q10", "q11", "q13", "q14", "q15", "q16", "q17", "q21", "q22",
-];
+const QUERIES: [&str; 16] =
+    ["q0", "q1", "q2", "q3", "q5", "q7", "q8", "q10", "q11", "q13", "q14", "q15", "q16", "q17", "q21", "q22"];
 
 fn all(case: &Case) {
     let failures: Vec<String> = QUERIES.iter().chain(&["q12"]).filter_map(|query| run(query, case).err()).collect();

@@ -38,8 +38,8 @@ impl Values {
 fn column_of(rows: &[Vec<Expr>], column: usize, context: &CompileContext) -> Result<ArrayRef> {
     let schema = Arc::new(Schema::empty());
     let one = RecordBatchOptions::new().with_row_count(Some(1));
-    let unit = RecordBatch::try_new_with_options(schema.clone(), vec![], &one)
-        .map_err(|e| Error::internal(e.to_string()))?;
+    let unit =
+        RecordBatch::try_new_with_options(schema.clone(), vec![], &one).map_err(|e| Error::internal(e.to_string()))?;
     let cells = rows.iter().map(|row| evaluate(&compile(&row[column], &schema, context)?, &unit));
     let cells = cells.collect::<Result<Vec<_>>>()?;
     let cells: Vec<&dyn arrow::array::Array> = cells.iter().map(AsRef::as_ref).collect();

@@ -8,9 +8,9 @@ use arrow::array::RecordBatch;
 use fleuve_base::{Error, Result};
 use fleuve_functions::compile::{Calc, ClockCell, CompileContext};
 use fleuve_plan::{Expr, Node, NodeId, Operator, Pipeline, TimeAttribute, WindowInput};
+use timely::dataflow::Scope;
 use timely::dataflow::operators::core::Concatenate;
 use timely::dataflow::operators::{Probe, probe};
-use timely::dataflow::Scope;
 use timely::worker::Worker;
 
 use super::coordinator::{Coordinator, SnapshotStart};
@@ -93,7 +93,9 @@ pub fn needs_clock(pipeline: &Pipeline) -> bool {
     pipeline.settings.idle_timeout_ms > 0
         || pipeline.nodes.iter().any(|node| match &node.operator {
             Operator::AssignWindow { time, .. } => *time == TimeAttribute::Processing,
-            Operator::WindowAggregate { input: WindowInput::Assign { time, .. }, .. } => *time == TimeAttribute::Processing,
+            Operator::WindowAggregate { input: WindowInput::Assign { time, .. }, .. } => {
+                *time == TimeAttribute::Processing
+            }
             Operator::WindowAggregate { input: WindowInput::Attached { processing, .. }, .. } => *processing,
             _ => false,
         })
@@ -119,8 +121,19 @@ pub fn dataflow(plan: &Arc<WorkerPlan>, worker: &mut Worker, snapshots: Sender<M
     let table = FactsTable::default();
     let probe = probe::Handle::new();
     worker.dataflow_named::<Epoch, _, _>(&plan.pipeline.name, |scope| {
-        let builder =
-            Builder { plan, share, context, clock, table, probe, snapshots, streams: vec![], inputs: vec![], pacers: vec![], scope };
+        let builder = Builder {
+            plan,
+            share,
+            context,
+            clock,
+            table,
+            probe,
+            snapshots,
+            streams: vec![],
+            inputs: vec![],
+            pacers: vec![],
+            scope,
+        };
         builder.build()
     })
 }
@@ -197,7 +210,15 @@ impl<'scope> Builder<'_, 'scope> {
                 let rows = &self.plan.lookups[&id];
                 let table_schema = Arc::new(lookup_schema(&node.schema, input.fields().len()));
                 let join = operators::lookup_join::LookupJoin::new(
-                    input, table_schema, rows, *kind, input_keys, table_keys, filter.as_ref(), output, &self.context,
+                    input,
+                    table_schema,
+                    rows,
+                    *kind,
+                    input_keys,
+                    table_keys,
+                    filter.as_ref(),
+                    output,
+                    &self.context,
                 )?;
                 Ok(Box::new(move |batch| join.apply(&batch)))
             }

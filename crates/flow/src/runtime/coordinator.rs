@@ -201,8 +201,8 @@ impl Coordinator {
         let now = self.env.clock.monotonic();
         let state = self.state.lock();
         let since_close = now.saturating_sub(state.last_close);
-        let snapshot_due = state.dirty && now.saturating_sub(state.last_snapshot) >= self.snapshot_interval;
-        self.stopping.load(Ordering::Acquire) || self.tick.is_some_and(|tick| since_close >= tick) || snapshot_due
+        let ticks = self.tick.is_some_and(|tick| since_close >= tick);
+        self.stopping.load(Ordering::Acquire) || ticks || self.snapshot_due(&state, now)
     }
 
     /// How long a worker may sleep without missing a tick.
@@ -348,9 +348,8 @@ impl Coordinator {
     }
 
     fn marks(&self, state: &State, now: Duration) -> Vec<SplitMark> {
-        let idle = |split: &Split| {
-            !self.idle_timeout.is_zero() && now.saturating_sub(split.last_active) >= self.idle_timeout
-        };
+        let idle =
+            |split: &Split| !self.idle_timeout.is_zero() && now.saturating_sub(split.last_active) >= self.idle_timeout;
         let marks = state.splits.iter();
         marks
             .map(|((node, split), s)| SplitMark { node: *node, split: *split, watermark: s.watermark, idle: idle(s) })

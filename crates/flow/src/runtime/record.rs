@@ -166,7 +166,10 @@ mod tests {
             clock_ms: 1_700_000_000_123,
             snapshot: true,
             last: false,
-            ranges: vec![(0, Range { split: 1, item: 2, start: 3, end: 40 }), (5, Range { split: 0, item: 0, start: 0, end: 1 })],
+            ranges: vec![
+                (0, Range { split: 1, item: 2, start: 3, end: 40 }),
+                (5, Range { split: 0, item: 0, start: 0, end: 1 }),
+            ],
             splits: vec![SplitMark { node: 0, split: 1, watermark: -5, idle: true }],
         }
     }

@@ -37,9 +37,9 @@ impl Route {
             Route::Stay => Ok(Targets::One(worker)),
             Route::To(target) => Ok(Targets::One(*target)),
             Route::Lanes { by, .. } if by.is_empty() => Ok(Targets::One(0)),
-            Route::Keys(keys) => Ok(Targets::Each(hashes(columns, keys)?, Box::new(move |hash| {
-                Share::owner(key_group(hash), peers)
-            }))),
+            Route::Keys(keys) => {
+                Ok(Targets::Each(hashes(columns, keys)?, Box::new(move |hash| Share::owner(key_group(hash), peers))))
+            }
             Route::Lanes { by, count } => {
                 let count = *count;
                 Ok(Targets::Each(hashes(columns, by)?, Box::new(move |hash| lane_of(hash, count) % peers)))
@@ -50,7 +50,7 @@ impl Route {
 
 /// The lane of a row by its hash; part of what a topic's readers rely on, so it never changes.
 pub fn lane_of(hash: u64, lanes: usize) -> usize {
-    (u128::from(hash) * lanes as u128 >> 64) as usize
+    ((u128::from(hash) * lanes as u128) >> 64) as usize
 }
 
 /// The hashes of some columns' rows.
@@ -102,16 +102,22 @@ impl Router {
 }
 
 impl Distributor<Batch> for Router {
-    fn partition<T: Clone, P: Push<Message<T, Batch>>>(&mut self, batch: &mut Batch, stamp: &Stamp<T>, peers: &mut [P]) {
+    fn partition<T: Clone, P: Push<Message<T, Batch>>>(
+        &mut self,
+        batch: &mut Batch,
+        stamp: &Stamp<T>,
+        peers: &mut [P],
+    ) {
         let batch = std::mem::take(batch);
         let targets = self.route.targets(&batch.columns, self.worker, peers.len());
         // An exchange has no way to report an error but to panic; the worker's loop catches it and names the pipeline.
-        let parts = match targets.expect("key columns have types that can be hashed, or the plan would have been refused") {
-            Targets::One(peer) => vec![(peer, batch)],
-            Targets::Each(hashes, target) => {
-                self.split(batch, &hashes, &*target).expect("positions of rows lie within their batch")
-            }
-        };
+        let parts =
+            match targets.expect("key columns have types that can be hashed, or the plan would have been refused") {
+                Targets::One(peer) => vec![(peer, batch)],
+                Targets::Each(hashes, target) => {
+                    self.split(batch, &hashes, &*target).expect("positions of rows lie within their batch")
+                }
+            };
         for (peer, mut part) in parts {
             Message::push_at(&mut part, stamp.clone(), &mut peers[peer]);
         }

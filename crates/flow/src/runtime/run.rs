@@ -22,10 +22,10 @@ use super::build::{WorkerPlan, needs_clock, takes_part};
 use super::coordinator::{Coordinator, Resume};
 use super::facts::{EpochFacts, WatermarkMap, source_nodes};
 use super::journal::EpochJournal;
+use super::record::EpochRecord;
 use super::scan::ScanPlan;
 use super::snapshot::{Message, Snapshotter};
 use super::stats::Stats;
-use super::record::EpochRecord;
 use super::store::{Manifest, PipelineStore, StoredPlan};
 use super::worker::WorkerLoop;
 use crate::connectors::{Connectors, Reader};
@@ -261,6 +261,9 @@ impl Past {
     }
 }
 
+/// The sources of a pipeline and how they are scanned, by node.
+pub type OpenSources = BTreeMap<NodeId, (Arc<dyn Source>, ScanPlan)>;
+
 /// A pipeline about to start.
 struct Launch<'a> {
     options: &'a StartOptions,
@@ -338,7 +341,7 @@ impl<'a> Launch<'a> {
         Arc::new(Coordinator::new(env, &self.pipeline.settings, sources.to_vec(), map, journal, tick, resume))
     }
 
-    fn sources(&self) -> Result<BTreeMap<NodeId, (Arc<dyn Source>, ScanPlan)>> {
+    fn sources(&self) -> Result<OpenSources> {
         let open = |node: NodeId| {
             let Operator::Source(spec) = &self.pipeline.nodes[node].operator else {
                 return Err(Error::internal("only source nodes are opened as sources"));
@@ -445,8 +448,7 @@ fn spawn(plan: &Arc<WorkerPlan>, sender: &Sender<Message>) -> Result<WorkerGuard
     let living = AtomicUsize::new(plan.workers);
     let body = move |allocator: Allocator| {
         let sender = sender.lock().clone();
-        let result =
-            catch_unwind(AssertUnwindSafe(|| WorkerLoop::new(plan.clone(), allocator, sender)?.run()));
+        let result = catch_unwind(AssertUnwindSafe(|| WorkerLoop::new(plan.clone(), allocator, sender)?.run()));
         match result {
             Ok(Ok(())) => {}
             Ok(Err(error)) => plan.coordinator.fail(error),

@@ -152,11 +152,7 @@ impl ScanPlan {
 }
 
 fn to_millis(expr: &Expr) -> Expr {
-    Expr::Cast {
-        expr: Box::new(expr.clone()),
-        to: DataType::Timestamp(TimeUnit::Millisecond, None),
-        lenient: false,
-    }
+    Expr::Cast { expr: Box::new(expr.clone()), to: DataType::Timestamp(TimeUnit::Millisecond, None), lenient: false }
 }
 
 fn watermark_plan(flattener: &mut Flattener<'_>) -> Result<(WatermarkPlan, Option<Vec<String>>)> {
@@ -172,7 +168,9 @@ fn watermark_plan(flattener: &mut Flattener<'_>) -> Result<(WatermarkPlan, Optio
 fn constant_delay(expr: &Expr) -> (&Expr, i64) {
     match expr {
         Expr::Binary { op: BinaryOp::Minus, left, right } => match right.as_ref() {
-            Expr::Literal(Literal { value: Value::Interval { months: 0, days, nanos }, .. }) if nanos % 1_000_000 == 0 => {
+            Expr::Literal(Literal { value: Value::Interval { months: 0, days, nanos }, .. })
+                if nanos % 1_000_000 == 0 =>
+            {
                 (left, i64::from(*days) * 86_400_000 + nanos / 1_000_000)
             }
             _ => (expr, 0),

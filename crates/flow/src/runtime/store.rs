@@ -227,7 +227,7 @@ pub fn pipeline_name(file_name: &str) -> String {
     let mut bytes = vec![];
     let mut rest = file_name;
     while let Some(at) = rest.find('%') {
-        bytes.extend_from_slice(rest[..at].as_bytes());
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
         match rest.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => {
                 bytes.push(byte);

@@ -70,7 +70,11 @@ struct Filling {
 
 impl WorkerLoop {
     /// Builds the dataflow on this thread.
-    pub fn new(plan: Arc<WorkerPlan>, allocator: Allocator, snapshots: std::sync::mpsc::Sender<Message>) -> Result<Self> {
+    pub fn new(
+        plan: Arc<WorkerPlan>,
+        allocator: Allocator,
+        snapshots: std::sync::mpsc::Sender<Message>,
+    ) -> Result<Self> {
         plan.coordinator.register_thread();
         let mut worker = Worker::new(timely::WorkerConfig::default(), allocator, None);
         let built = build::dataflow(&plan, &mut worker, snapshots)?;
@@ -172,14 +176,21 @@ impl WorkerLoop {
     fn may_read(&self) -> bool {
         let coordinator = &self.plan.coordinator;
         let over = coordinator.final_epoch().is_some_and(|last| self.filling.epoch > last);
-        let crowded = self.filling.epoch >= self.lowest_incomplete().saturating_add(EPOCHS_IN_FLIGHT_MAX);
         let full = self.filling.bytes >= self.plan.pipeline.settings.epoch_bytes;
-        !(self.filling.reported || over || crowded || full || coordinator.stopping())
+        !(self.filling.reported || over || self.crowded() || full || coordinator.stopping())
+    }
+
+    /// Whether the open epoch is so far ahead of the oldest incomplete one that it has to wait.
+    fn crowded(&self) -> bool {
+        self.filling.epoch >= self.lowest_incomplete().saturating_add(EPOCHS_IN_FLIGHT_MAX)
     }
 
     fn may_report(&self, more: bool) -> bool {
         let coordinator = &self.plan.coordinator;
-        if self.filling.reported || coordinator.final_epoch().is_some_and(|last| self.filling.epoch > last) {
+        if self.filling.reported
+            || self.crowded()
+            || coordinator.final_epoch().is_some_and(|last| self.filling.epoch > last)
+        {
             return false;
         }
         if coordinator.closing() || coordinator.stopping() || self.inputs.iter().all(|input| input.finished) {

@@ -140,7 +140,7 @@ fn expected(call: &AggregateCall, rows: &[Row]) -> Option<String> {
     let min = call.function == "min";
     match (call.function.as_str(), call.args.first()) {
         ("count", _) => Some(n.to_string()),
-        ("min" | "max", Some(0)) => some(if min { integers().min() } else { integers().max() }.map(|v| int(v))),
+        ("min" | "max", Some(0)) => some(if min { integers().min() } else { integers().max() }.map(int)),
         ("min" | "max", Some(1)) => {
             let mut doubles: Vec<f64> = rows.iter().filter_map(|r| r.double).collect();
             doubles.sort_by(f64::total_cmp);

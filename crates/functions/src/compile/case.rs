@@ -82,7 +82,8 @@ fn lazy(
     results: Results,
 ) -> fleuve_base::Result<PhysicalExprRef> {
     let operand = operand.map(|e| compiler.compile(e)).transpose()?;
-    let mut when = |when: &Expr| if operand.is_some() { compiler.compile(when) } else { condition_expr(compiler, when) };
+    let mut when =
+        |when: &Expr| if operand.is_some() { compiler.compile(when) } else { condition_expr(compiler, when) };
     let whens = branches.iter().map(|(condition, _)| when(condition)).collect::<fleuve_base::Result<Vec<_>>>()?;
     let mut results = results.exprs.into_iter();
     let branches = whens.into_iter().zip(results.by_ref()).collect();

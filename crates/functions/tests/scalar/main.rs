@@ -3,6 +3,8 @@
 //! A line is `call = result`. Each is evaluated with constant arguments, with columns for all of them, and with a column
 //! for the first only; all must agree. Columns have a NULL row first, which strict functions answer with NULL.
 
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
+
 mod harness;
 mod tables;
 

@@ -21,7 +21,9 @@ pub fn describe(pipeline: &Pipeline, id: NodeId) -> (String, Vec<String>) {
         Operator::Source(spec) => (source(spec), source_details(spec, node)),
         Operator::Values { rows } => (format!("{} rows", rows.len()), vec![]),
         Operator::Calc { predicate, projection } => (String::new(), calc(predicate.as_ref(), projection, node, &name)),
-        Operator::AssignWindow { window, time } => (format!("{} of {}", shown(window), time_name(*time, &name)), vec![]),
+        Operator::AssignWindow { window, time } => {
+            (format!("{} of {}", shown(window), time_name(*time, &name)), vec![])
+        }
         Operator::WindowAggregate { input, keys, aggregates } => {
             let windows = window_input(input, &name);
             (format!("{windows}, {}", by(&names(keys))), vec![computes(aggregates, &name)])
@@ -46,10 +48,13 @@ pub fn describe(pipeline: &Pipeline, id: NodeId) -> (String, Vec<String>) {
             (format!("{} `{}` on {on}", kind_name(*kind), table.table), filter_detail(filter.as_ref(), &name))
         }
         Operator::Union => (String::new(), vec![]),
-        Operator::Unnest { column, outer, .. } => (format!("{}{}", name(*column), if *outer { " (outer)" } else { "" }), vec![]),
+        Operator::Unnest { column, outer, .. } => {
+            (format!("{}{}", name(*column), if *outer { " (outer)" } else { "" }), vec![])
+        }
         Operator::Limit { skip, fetch } => (limit(*skip, *fetch), vec![]),
         Operator::Sort { keys, fetch } => {
-            let keys = keys.iter().map(|key| format!("{}{}", name(key.column), if key.descending { " DESC" } else { "" }));
+            let keys =
+                keys.iter().map(|key| format!("{}{}", name(key.column), if key.descending { " DESC" } else { "" }));
             let kept = fetch.map_or_else(String::new, |fetch| format!(", first {fetch}"));
             (format!("by {}{kept}", keys.collect::<Vec<_>>().join(", ")), vec![])
         }
@@ -95,7 +100,8 @@ fn source(spec: &SourceSpec) -> String {
 
 fn source_details(spec: &SourceSpec, node: &Node) -> Vec<String> {
     let full = spec.full_schema();
-    let name = |column: usize| full.fields().get(column).map_or_else(|| format!("#{column}"), |field| field.name().clone());
+    let name =
+        |column: usize| full.fields().get(column).map_or_else(|| format!("#{column}"), |field| field.name().clone());
     let mut details = vec![format!("reads: {}", projected(&spec.output, node, &name))];
     details.extend(spec.predicate.iter().map(|predicate| format!("where: {}", predicate.display_with(&name))));
     if let Some(watermark) = &spec.watermark {
@@ -203,7 +209,8 @@ fn kind_name(kind: JoinKind) -> &'static str {
 
 fn output_name(spec: &SourceSpec, position: usize) -> String {
     let full = spec.full_schema();
-    let name = |column: usize| full.fields().get(column).map_or_else(|| format!("#{column}"), |field| field.name().clone());
+    let name =
+        |column: usize| full.fields().get(column).map_or_else(|| format!("#{column}"), |field| field.name().clone());
     spec.output.get(position).map_or_else(|| format!("#{position}"), |expr| expr.display_with(&name))
 }
 
@@ -220,7 +227,8 @@ fn sink(spec: &SinkSpec) -> String {
 fn sink_details(spec: &SinkSpec, node: &Node) -> Vec<String> {
     let mut details = vec![format!("changes: {}", changes(node.changelog)), format!("guarantee: {}", guarantee(spec))];
     let fields = spec.schema.fields();
-    let names = |columns: &[usize]| columns.iter().map(|column| fields[*column].name().clone()).collect::<Vec<_>>().join(", ");
+    let names =
+        |columns: &[usize]| columns.iter().map(|column| fields[*column].name().clone()).collect::<Vec<_>>().join(", ");
     if !spec.primary_key.is_empty() {
         details.push(format!("primary key: {}", names(&spec.primary_key)));
     }

@@ -49,9 +49,8 @@ pub fn state_of(pipeline: &Pipeline, id: NodeId) -> Option<State> {
 
 fn window_bound(input: &WindowInput) -> String {
     match input {
-        WindowInput::Assign { time: TimeAttribute::Processing, .. } | WindowInput::Attached { processing: true, .. } => {
-            "the clock".to_owned()
-        }
+        WindowInput::Assign { time: TimeAttribute::Processing, .. }
+        | WindowInput::Attached { processing: true, .. } => "the clock".to_owned(),
         WindowInput::Assign { window: Window::Session { gap_ms }, .. } => {
             format!("the watermark, {} after a session's last row", duration(*gap_ms))
         }
@@ -94,7 +93,10 @@ pub fn warning_of(pipeline: &Pipeline, id: NodeId) -> Option<Warning> {
     let node = &pipeline.nodes[id];
     let (message, hint) = match &node.operator {
         Operator::Join { .. } => (
-            format!("{} keeps every row of both inputs (no window, no bounds on the times, no TTL)", node.operator.name()),
+            format!(
+                "{} keeps every row of both inputs (no window, no bounds on the times, no TTL)",
+                node.operator.name()
+            ),
             "join within bounds: a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts; or SET 'table.exec.state.ttl' = '24 h'",
         ),
         _ => (

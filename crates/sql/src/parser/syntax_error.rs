@@ -183,15 +183,15 @@ fn is_reserved_as_name(word: &str) -> bool {
 fn misspelt_clause(tokens: &[TokenWithSpan], index: usize) -> Option<(usize, &'static str)> {
     let before = index.checked_sub(1)?;
     let word = unquoted(tokens.get(before)?)?;
-    let may_be_alias = match &tokens.get(before.checked_sub(1)?)?.token {
+    let may_be_alias = matches!(
+        &tokens.get(before.checked_sub(1)?)?.token,
         Token::Word(_)
-        | Token::RParen
-        | Token::RBracket
-        | Token::Number(..)
-        | Token::SingleQuotedString(_)
-        | Token::Mul => true,
-        _ => false,
-    };
+            | Token::RParen
+            | Token::RBracket
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::Mul
+    );
     let is_keyword = CLAUSES.iter().chain(KEYWORDS).any(|keyword| keyword.eq_ignore_ascii_case(word));
     if !may_be_alias || is_keyword || word.chars().count() < 3 {
         return None;

@@ -129,7 +129,7 @@ impl Body {
             return Err(cursor.since(name.span.0, error));
         }
         let mut column = if cursor.accept_word("AS") {
-            let kind = ColumnKind::Computed(cursor.expr()?);
+            let kind = ColumnKind::Computed(Box::new(cursor.expr()?));
             ColumnDef { name: name.value.clone(), data_type: None, nullable: true, kind, comment: None }
         } else {
             self.typed_column(cursor, &name)?

@@ -15,7 +15,8 @@ use super::lower::{Lowering, fields_of, logical_field, no_time_attribute};
 use super::lower_expr::WINDOW_ROW;
 use super::markers::GROUP_WINDOWS;
 use super::relation::{
-    Base, GraphNode, PENDING, Pending, Relation, Step, Time, Windowing, in_milliseconds, window_fields, window_over_changelog,
+    Base, GraphNode, PENDING, Pending, Relation, Step, Time, Windowing, in_milliseconds, window_fields,
+    window_over_changelog,
 };
 use super::relation_planner::{check_window, interval_ms};
 use super::typing::place_of_exprs;
@@ -125,7 +126,9 @@ impl Lowering {
     fn attached(&self, input: Relation, exprs: Vec<Expr>) -> (Windows, Vec<Group>, Relation) {
         let times: Vec<Time> = exprs.iter().map(|expr| self.graph.time_of(&input, expr)).collect();
         let windowing = times.iter().find_map(|time| match time {
-            Time::WindowStart(windowing) if times.contains(&Time::WindowEnd(windowing.clone())) => Some(windowing.clone()),
+            Time::WindowStart(windowing) if times.contains(&Time::WindowEnd(windowing.clone())) => {
+                Some(windowing.clone())
+            }
             _ => None,
         });
         let Some(windowing) = windowing else {
@@ -133,7 +136,8 @@ impl Lowering {
         };
         let bounds = windowing.times();
         let bound = |time: &Time| bounds.iter().position(|bound| bound == time);
-        let column = |wanted: usize| times.iter().position(|time| bound(time) == Some(wanted)).map(|index| exprs[index].clone());
+        let column =
+            |wanted: usize| times.iter().position(|time| bound(time) == Some(wanted)).map(|index| exprs[index].clone());
         let (Some(start), Some(end)) = (column(0), column(1)) else {
             return (Windows::None, exprs.into_iter().map(Group::Key).collect(), input);
         };
@@ -150,7 +154,10 @@ impl Lowering {
         let (name, args) = group_window(whole).ok_or_else(|| Error::internal("a group window was found before"))?;
         let input = if input.pending.is_some() { self.graph.assign_window(input)? } else { input };
         let Some((time, lengths)) = args.split_first() else {
-            return Err(fail(Error::input("E021", format!("{} needs a time column and an INTERVAL", name.to_uppercase()))));
+            return Err(fail(Error::input(
+                "E021",
+                format!("{} needs a time column and an INTERVAL", name.to_uppercase()),
+            )));
         };
         let lengths = lengths.iter().map(interval_ms).collect::<Result<Vec<i64>>>().map_err(fail)?;
         let window = legacy_window(&name, &lengths).map_err(fail)?;
@@ -158,7 +165,7 @@ impl Lowering {
         let lowered = self.exprs(&input, [time], schema)?.remove(0);
         let time = match self.graph.time_of(&input, &lowered) {
             Time::Processing => None,
-            Time::Event | Time::WindowTime(_) => Some(in_milliseconds(lowered, &data_type)),
+            Time::Event | Time::RowtimeOfWindow(_) => Some(in_milliseconds(lowered, &data_type)),
             _ => return Err(fail(no_time_attribute(&time.schema_name().to_string().replace("t.", "")))),
         };
         let mut groups = vec![];
@@ -166,7 +173,10 @@ impl Lowering {
             groups.push(match index == at {
                 true => Group::Row,
                 false if is_group_window(expr) => {
-                    return Err(fail(Error::unsupported("E201", "two group windows in one GROUP BY are not in this build")));
+                    return Err(fail(Error::unsupported(
+                        "E201",
+                        "two group windows in one GROUP BY are not in this build",
+                    )));
                 }
                 false => Group::Key(self.exprs(&input, [expr], schema)?.remove(0)),
             });
@@ -343,7 +353,11 @@ fn legacy_window(name: &str, lengths: &[i64]) -> Result<Window> {
         ("hop", [slide, size]) => Window::Hop { size_ms: *size, slide_ms: *slide, offset_ms: 0 },
         ("session", [gap]) => Window::Session { gap_ms: *gap },
         _ => {
-            let usage = if name == "hop" { "HOP(ts, slide, size)".to_owned() } else { format!("{}(ts, length)", name.to_uppercase()) };
+            let usage = if name == "hop" {
+                "HOP(ts, slide, size)".to_owned()
+            } else {
+                format!("{}(ts, length)", name.to_uppercase())
+            };
             return Err(Error::input("E021", format!("in GROUP BY write {usage}, lengths as INTERVAL '10' SECOND")));
         }
     };

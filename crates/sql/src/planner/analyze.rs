@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRewriter};
-use datafusion_common::{Column, DFSchema, Result};
+use datafusion_common::{Column, DFSchema, Result, TableReference};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder};
 use datafusion_optimizer::AnalyzerRule;
@@ -75,8 +75,9 @@ fn join_with_extensions(join: Join) -> Result<LogicalPlan> {
         check_system_time(&join, system_time)?;
     }
     if find::<SystemTime>(&join.left).is_some_and(|_| !matches!(join.left.as_ref(), LogicalPlan::Join(_))) {
-        let error = Error::input("E022", "FOR SYSTEM_TIME AS OF stands on the left side of a join")
-            .with_hint("the table that is looked up comes last: FROM stream JOIN table FOR SYSTEM_TIME AS OF stream.proc_time");
+        let error = Error::input("E022", "FOR SYSTEM_TIME AS OF stands on the left side of a join").with_hint(
+            "the table that is looked up comes last: FROM stream JOIN table FOR SYSTEM_TIME AS OF stream.proc_time",
+        );
         return Err(external(error));
     }
     match find::<UnnestCall>(&join.right).cloned() {
@@ -99,7 +100,7 @@ fn check_system_time(join: &Join, system_time: &SystemTime) -> Result<()> {
     let refuse = |error: Error| Err(external(at_opt(error, system_time.place())));
     let column = match system_time.time.as_slice() {
         [name] => Column::new_unqualified(name),
-        [.., table, name] => Column::new(Some(table.clone()), name),
+        [.., table, name] => Column::new(Some(TableReference::bare(table.clone())), name),
         [] => return refuse(Error::internal("a system time without a name")),
     };
     let schema = join.left.schema();
@@ -112,22 +113,24 @@ fn check_system_time(join: &Join, system_time: &SystemTime) -> Result<()> {
         return Ok(());
     }
     let text = format!("`{}` is not a processing-time column", system_time.time.join("."));
-    refuse(Error::unsupported("E201", text).with_detail("event-time versioned joins are not in this build").with_hint(
-        "add PROCTIME() AS proc_time to the left side, and write FOR SYSTEM_TIME AS OF that column",
-    ))
+    refuse(
+        Error::unsupported("E201", text)
+            .with_detail("event-time versioned joins are not in this build")
+            .with_hint("add PROCTIME() AS proc_time to the left side, and write FOR SYSTEM_TIME AS OF that column"),
+    )
 }
 
 /// Whether a column of a plan is `PROCTIME()`.
 fn is_processing_time(plan: &LogicalPlan, column: &Column) -> bool {
     let index = |plan: &LogicalPlan| plan.schema().index_of_column(column).ok();
     match plan {
-        LogicalPlan::Projection(projection) => index(plan).is_some_and(|index| {
-            match projection.expr[index].clone().unalias() {
+        LogicalPlan::Projection(projection) => {
+            index(plan).is_some_and(|index| match projection.expr[index].clone().unalias() {
                 Expr::ScalarVariable(_, names) => names == [CLOCK],
                 Expr::Column(inner) => is_processing_time(&projection.input, &inner),
                 _ => false,
-            }
-        }),
+            })
+        }
         LogicalPlan::SubqueryAlias(alias) => index(plan).is_some_and(|index| {
             is_processing_time(&alias.input, &Column::from(alias.input.schema().qualified_field(index)))
         }),
@@ -164,9 +167,10 @@ fn unnest(join: Join, call: &UnnestCall) -> Result<LogicalPlan> {
     let width = left.len();
     let elements: Vec<Column> = node_columns(&node, width);
     let right = join.right.schema();
-    let renamed = right.iter().zip(elements).map(|((qualifier, field), element)| {
-        Expr::Column(element).alias_qualified(qualifier.cloned(), field.name())
-    });
+    let renamed = right
+        .iter()
+        .zip(elements)
+        .map(|((qualifier, field), element)| Expr::Column(element).alias_qualified(qualifier.cloned(), field.name()));
     let projection = left.into_iter().map(Expr::Column).chain(renamed).collect::<Vec<_>>();
     let plan = LogicalPlanBuilder::from(plan_of(node)).project(projection)?;
     let keys = join.on.into_iter().map(|(left, right)| left.eq(right));

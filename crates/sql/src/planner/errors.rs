@@ -137,8 +137,14 @@ fn plan_error(message: &str) -> Error {
     if has("expects") && has("argument") || has("Expected") && has("arguments") || has("does not accept") {
         return Error::input("E021", first_line);
     }
-    if has("coerce") || has("Cannot infer") || has("common argument type") || has("boolean type") || has("Unsupported CAST")
-        || has("Failed to coerce") || has("No function matches") || has("Cannot get result type")
+    if has("coerce")
+        || has("Cannot infer")
+        || has("common argument type")
+        || has("boolean type")
+        || has("Unsupported CAST")
+        || has("Failed to coerce")
+        || has("No function matches")
+        || has("Cannot get result type")
     {
         return type_error(&first_line);
     }
@@ -146,7 +152,9 @@ fn plan_error(message: &str) -> Error {
 }
 
 fn type_error(line: &str) -> Error {
-    Error::input("E020", "types do not fit").with_detail(line.to_owned()).with_hint("convert one side with CAST(… AS …)")
+    Error::input("E020", "types do not fit")
+        .with_detail(line.to_owned())
+        .with_hint("convert one side with CAST(… AS …)")
 }
 
 /// `… column "t.x" must appear in the GROUP BY clause …`.

@@ -84,7 +84,8 @@ impl ExprPlanner for FlinkExprPlanner {
 
     fn plan_make_map(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
         let (keys, values): (Vec<_>, Vec<_>) = args.into_iter().enumerate().partition(|(index, _)| index % 2 == 0);
-        let array = |items: Vec<(usize, Expr)>| function("make_array", items.into_iter().map(|(_, item)| item).collect());
+        let array =
+            |items: Vec<(usize, Expr)>| function("make_array", items.into_iter().map(|(_, item)| item).collect());
         call("map", vec![array(keys)?, array(values)?])
     }
 

@@ -221,7 +221,12 @@ pub struct UnnestCall {
 
 impl UnnestCall {
     /// A call whose elements have the collection's element type.
-    pub fn new(collection: Expr, of: &DataType, ordinality: bool, span: Option<(usize, usize)>) -> Result<Option<Self>> {
+    pub fn new(
+        collection: Expr,
+        of: &DataType,
+        ordinality: bool,
+        span: Option<(usize, usize)>,
+    ) -> Result<Option<Self>> {
         let Some(fields) = element_fields(of, ordinality) else { return Ok(None) };
         let fields = fields.into_iter().map(|field| (None, field)).collect();
         let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);

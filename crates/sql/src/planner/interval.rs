@@ -28,7 +28,9 @@ impl TimeSide {
         };
         time.filter(|time| match time {
             Time::Event => true,
-            Time::WindowStart(windowing) | Time::WindowEnd(windowing) | Time::WindowTime(windowing) => !windowing.processing,
+            Time::WindowStart(windowing) | Time::WindowEnd(windowing) | Time::RowtimeOfWindow(windowing) => {
+                !windowing.processing
+            }
             Time::None | Time::Processing => false,
         })
     }

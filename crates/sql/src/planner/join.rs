@@ -113,7 +113,8 @@ impl Lowering {
         let (left_times, right_times) = (self.graph.times(&left.relation), self.graph.times(&right.relation));
         let pairs: Vec<(&Time, &Time)> =
             left.keys.iter().zip(&right.keys).map(|(l, r)| (&left_times[*l], &right_times[*r])).collect();
-        let start = pairs.iter().position(|pair| matches!(pair, (Time::WindowStart(a), Time::WindowStart(b)) if a == b))?;
+        let start =
+            pairs.iter().position(|pair| matches!(pair, (Time::WindowStart(a), Time::WindowStart(b)) if a == b))?;
         let end = pairs.iter().position(|pair| matches!(pair, (Time::WindowEnd(a), Time::WindowEnd(b)) if a == b))?;
         Some((start, end))
     }
@@ -159,7 +160,9 @@ impl Lowering {
         let interval = self.interval_of(&left, &right, filter.as_ref());
         if interval.is_some() && !append_only {
             return Err(Error::unsupported("E201", "an interval join over a stream of updates is not in this build")
-                .with_detail("one of its inputs retracts rows, and bounds on the time would let their state go too early")
+                .with_detail(
+                    "one of its inputs retracts rows, and bounds on the time would let their state go too early",
+                )
                 .with_hint("join first and aggregate after it, or leave the bounds on the time out"));
         }
         if left.keys.is_empty() && interval.is_none() {
@@ -213,7 +216,13 @@ impl Lowering {
     }
 
     /// The concatenated columns of a join's inputs as the operator yields them.
-    fn joined_columns(&self, kind: JoinKind, left: &Side, right: &Side, keeps_time: bool) -> (Vec<FieldRef>, Vec<Time>) {
+    fn joined_columns(
+        &self,
+        kind: JoinKind,
+        left: &Side,
+        right: &Side,
+        keeps_time: bool,
+    ) -> (Vec<FieldRef>, Vec<Time>) {
         let mut fields = left.relation.fields.clone();
         let mut times = self.graph.times(&left.relation);
         if matches!(kind, JoinKind::Inner | JoinKind::Left) {
@@ -280,7 +289,8 @@ impl Lowering {
         left.relation.columns.truncate(own);
         left.relation.fields.truncate(own);
         let keys: Option<Vec<Expr>> = keys.into_iter().map(|key| over_output(&left.relation, key)).collect();
-        let input_keys = keys.ok_or_else(|| Error::internal("the key of a lookup is not among the columns of its input"))?;
+        let input_keys =
+            keys.ok_or_else(|| Error::internal("the key of a lookup is not among the columns of its input"))?;
         let optional = |field: &FieldRef| Arc::new(field.as_ref().clone().with_nullable(true));
         let mut fields = left.relation.fields.clone();
         fields.extend(right.relation.fields.iter().map(optional));
@@ -292,7 +302,16 @@ impl Lowering {
         let operator = Operator::LookupJoin { table, kind, input_keys, table_keys: right.keys, filter };
         let inputs = vec![self.graph.materialize(left.relation)?];
         let step = Step::Operator(operator);
-        let id = self.graph.add(GraphNode { step, inputs, fields, times, changelog, upsert_key: None, bounded, single_row: false });
+        let id = self.graph.add(GraphNode {
+            step,
+            inputs,
+            fields,
+            times,
+            changelog,
+            upsert_key: None,
+            bounded,
+            single_row: false,
+        });
         let fields = fields_of(&join.schema);
         Ok(Relation { base: Base::Node(id), predicate: None, columns, fields, pending: None, lookup: false })
     }
@@ -309,7 +328,10 @@ impl Lowering {
             return Err(at_opt(error, place_of_exprs(&join.filter)));
         }
         let Base::Table(number) = right.relation.base else {
-            return fail("FOR SYSTEM_TIME AS OF over anything but a table", "look the table itself up, and aggregate after the join");
+            return fail(
+                "FOR SYSTEM_TIME AS OF over anything but a table",
+                "look the table itself up, and aggregate after the join",
+            );
         };
         if !matches!(kind, JoinKind::Inner | JoinKind::Left) {
             return fail("a semi or anti join with FOR SYSTEM_TIME AS OF", "write JOIN or LEFT JOIN");
@@ -368,4 +390,3 @@ fn excludes_null(relation: &Relation, expr: &Expr) -> bool {
     let terms = relation.predicate.clone().map(conjuncts).unwrap_or_default();
     terms.iter().any(|term| matches!(term, Expr::IsNotNull(inner) if inner.as_ref() == expr))
 }
-

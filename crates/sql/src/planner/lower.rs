@@ -97,8 +97,15 @@ impl Lowering {
         exprs.into_iter().map(|expr| scope.lower(expr)).collect()
     }
 
-    fn project(&mut self, input: Relation, exprs: &[Logical], schema: &DFSchema, output: &DFSchema) -> Result<Relation> {
-        let projected = Relation { columns: self.exprs(&input, exprs, schema)?, fields: fields_of(output), ..input.clone() };
+    fn project(
+        &mut self,
+        input: Relation,
+        exprs: &[Logical],
+        schema: &DFSchema,
+        output: &DFSchema,
+    ) -> Result<Relation> {
+        let projected =
+            Relation { columns: self.exprs(&input, exprs, schema)?, fields: fields_of(output), ..input.clone() };
         if !projected.is_large() || projected.pending.is_some() {
             return Ok(projected);
         }
@@ -123,7 +130,7 @@ impl Lowering {
         let data_type = input.fields[index].data_type().clone();
         let time = match self.graph.time_of(&input, &time) {
             Time::Processing => None,
-            Time::Event | Time::WindowTime(_) => Some(in_milliseconds(time, &data_type)),
+            Time::Event | Time::RowtimeOfWindow(_) => Some(in_milliseconds(time, &data_type)),
             _ => return Err(at_opt(no_time_attribute(&function.time.name), function.place.clone())),
         };
         let partition: Vec<Logical> = function.partition.iter().cloned().map(Logical::Column).collect();
@@ -149,7 +156,8 @@ impl Lowering {
                 own
             }
         };
-        let (bounded, changelog, mut times) = (self.graph.bounded(&input), self.graph.changelog(&input), self.graph.times(&input));
+        let (bounded, changelog, mut times) =
+            (self.graph.bounded(&input), self.graph.changelog(&input), self.graph.times(&input));
         let mut inner_fields = input.fields.clone();
         inner_fields.extend(fields.iter().skip(own).cloned());
         let width = input.columns.len();
@@ -202,7 +210,8 @@ impl Lowering {
 
     fn values(&mut self, values: &Values) -> Result<Relation> {
         let none = DFSchema::empty();
-        let row = |row: &Vec<Logical>| row.iter().map(|expr| Scope { schema: &none, columns: None }.lower(expr)).collect();
+        let row =
+            |row: &Vec<Logical>| row.iter().map(|expr| Scope { schema: &none, columns: None }.lower(expr)).collect();
         let rows: Vec<Vec<Expr>> = values.values.iter().map(row).collect::<Result<_>>()?;
         Ok(self.constants(rows, fields_of(&values.schema)))
     }
@@ -329,7 +338,9 @@ fn count(expr: &Logical) -> Result<Option<u64>> {
         Logical::Literal(ScalarValue::Int32(number), _) => number.map(i64::from),
         _ => return Err(Error::input("E025", "LIMIT and OFFSET take a constant number")),
     };
-    number.map(|number| u64::try_from(number).map_err(|_| Error::input("E025", "LIMIT and OFFSET cannot be negative"))).transpose()
+    number
+        .map(|number| u64::try_from(number).map_err(|_| Error::input("E025", "LIMIT and OFFSET cannot be negative")))
+        .transpose()
 }
 
 /// The error for a window over a column that is no time attribute.

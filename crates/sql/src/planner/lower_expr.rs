@@ -48,7 +48,9 @@ impl Scope<'_> {
             Logical::Not(inner) => Ok(Expr::Not(Box::new(self.lower(inner)?))),
             Logical::Negative(inner) => Ok(Expr::Negative(Box::new(self.lower(inner)?))),
             Logical::IsNull(inner) | Logical::IsUnknown(inner) => Ok(Expr::IsNull(Box::new(self.lower(inner)?))),
-            Logical::IsNotNull(inner) | Logical::IsNotUnknown(inner) => Ok(Expr::IsNotNull(Box::new(self.lower(inner)?))),
+            Logical::IsNotNull(inner) | Logical::IsNotUnknown(inner) => {
+                Ok(Expr::IsNotNull(Box::new(self.lower(inner)?)))
+            }
             Logical::IsTrue(inner) => self.is(inner, true, BinaryOp::IsNotDistinctFrom),
             Logical::IsFalse(inner) => self.is(inner, false, BinaryOp::IsNotDistinctFrom),
             Logical::IsNotTrue(inner) => self.is(inner, true, BinaryOp::IsDistinctFrom),

@@ -25,9 +25,8 @@ pub const CLOCK: &str = "@clock";
 
 static FIELD_ACCESS: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(RowField::new())));
 
-static WINDOWS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    GROUP_WINDOWS.map(|name| Arc::new(ScalarUDF::new_from_impl(GroupWindow::new(name)))).to_vec()
-});
+static WINDOWS: LazyLock<Vec<Arc<ScalarUDF>>> =
+    LazyLock::new(|| GROUP_WINDOWS.map(|name| Arc::new(ScalarUDF::new_from_impl(GroupWindow::new(name)))).to_vec());
 
 /// The marker of this (lower-case) name.
 pub fn marker(name: &str) -> Option<Arc<ScalarUDF>> {
@@ -119,7 +118,10 @@ impl ScalarUDFImpl for RowField {
         };
         let DataType::Struct(fields) = args.arg_fields[0].data_type() else {
             let own = display(args.arg_fields[0].data_type());
-            return Err(external(Error::input("E020", format!("`{name}` is read of a value of type {own}; only a ROW has fields"))));
+            return Err(external(Error::input(
+                "E020",
+                format!("`{name}` is read of a value of type {own}; only a ROW has fields"),
+            )));
         };
         match fields.iter().find(|field| field.name() == name) {
             Some(field) => {

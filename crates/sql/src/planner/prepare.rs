@@ -141,7 +141,8 @@ impl Prepare<'_> {
         let names = function_names(self.scope.catalog);
         let error = match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => error.with_hint(format!("did you mean `{}`?", near.to_uppercase())),
-            None => error.with_hint("SHOW FUNCTIONS lists the functions of this build; CREATE FUNCTION … LANGUAGE SQL adds one"),
+            None => error
+                .with_hint("SHOW FUNCTIONS lists the functions of this build; CREATE FUNCTION … LANGUAGE SQL adds one"),
         };
         Err(at_opt(error, place(span)))
     }
@@ -372,7 +373,10 @@ pub fn place_of_name(query: &Query, name: &str) -> Option<fleuve_base::Place> {
     }
     impl Find<'_> {
         fn among(&self, idents: Vec<&Ident>) -> ControlFlow<Span> {
-            match idents.into_iter().find(|ident| ident.value.eq_ignore_ascii_case(self.0) && place(ident.span).is_some()) {
+            match idents
+                .into_iter()
+                .find(|ident| ident.value.eq_ignore_ascii_case(self.0) && place(ident.span).is_some())
+            {
                 Some(ident) => ControlFlow::Break(ident.span),
                 None => ControlFlow::Continue(()),
             }

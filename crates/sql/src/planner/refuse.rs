@@ -40,7 +40,9 @@ fn check_set_expr(body: &SetExpr) -> Result<()> {
     let hint = match op {
         SetOperator::Union => "",
         SetOperator::Intersect => "SELECT DISTINCT … WHERE k IN (SELECT k …) keeps what both have",
-        SetOperator::Except | SetOperator::Minus => "SELECT DISTINCT … WHERE NOT EXISTS (…) leaves out what the other has",
+        SetOperator::Except | SetOperator::Minus => {
+            "SELECT DISTINCT … WHERE NOT EXISTS (…) leaves out what the other has"
+        }
     };
     match op {
         SetOperator::Union => check_set_expr(left).and_then(|()| check_set_expr(right)),
@@ -111,11 +113,9 @@ fn check_join(join: &Join) -> Result<()> {
 pub fn check_table_factor(factor: &TableFactor) -> Result<()> {
     let span = factor.span();
     match factor {
-        TableFactor::Derived { lateral: true, .. } | TableFactor::Function { lateral: true, .. } => Err(unsupported(
-            "LATERAL",
-            "join on a condition, or unfold a collection with CROSS JOIN UNNEST(…)",
-            span,
-        )),
+        TableFactor::Derived { lateral: true, .. } | TableFactor::Function { lateral: true, .. } => {
+            Err(unsupported("LATERAL", "join on a condition, or unfold a collection with CROSS JOIN UNNEST(…)", span))
+        }
         TableFactor::MatchRecognize { .. } => Err(unsupported(
             "MATCH_RECOGNIZE",
             "a self join on the key with bounds on the time finds pairs of events",
@@ -131,9 +131,7 @@ pub fn check_table_factor(factor: &TableFactor) -> Result<()> {
         TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
             Err(unsupported("TABLESAMPLE", "a condition on a hash of the key keeps a share of the rows", span))
         }
-        TableFactor::Table { .. }
-        | TableFactor::Derived { .. }
-        | TableFactor::UNNEST { .. } => Ok(()),
+        TableFactor::Table { .. } | TableFactor::Derived { .. } | TableFactor::UNNEST { .. } => Ok(()),
         _ => Err(unsupported("this kind of table", "FROM takes tables, views, subqueries and window functions", span)),
     }
 }
@@ -165,7 +163,11 @@ fn check_function(function: &Function, span: Span) -> Result<()> {
         return Err(unsupported(&format!("{upper}() OVER (…)"), hint, span));
     }
     if function.over.is_some() {
-        return Err(unsupported("OVER (…)", "aggregate in a window: TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), …)) with GROUP BY", span));
+        return Err(unsupported(
+            "OVER (…)",
+            "aggregate in a window: TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), …)) with GROUP BY",
+            span,
+        ));
     }
     if RANDOM.contains(&name.as_str()) {
         let hint = "a result must be the same when a row is read again; hash a column of the row instead";

@@ -37,7 +37,7 @@ pub enum Time {
     /// It is the end of the row's window.
     WindowEnd(Windowing),
     /// It is the last instant of the row's window, which is event time again.
-    WindowTime(Windowing),
+    RowtimeOfWindow(Windowing),
 }
 
 /// Which windows a row lies in.
@@ -52,7 +52,7 @@ pub struct Windowing {
 impl Windowing {
     /// The times of the three window columns.
     pub fn times(&self) -> [Time; 3] {
-        [Time::WindowStart(self.clone()), Time::WindowEnd(self.clone()), Time::WindowTime(self.clone())]
+        [Time::WindowStart(self.clone()), Time::WindowEnd(self.clone()), Time::RowtimeOfWindow(self.clone())]
     }
 }
 
@@ -329,8 +329,11 @@ impl Graph {
     pub fn assign_window(&mut self, mut relation: Relation) -> Result<Relation> {
         let Some(pending) = relation.pending.take() else { return Ok(relation) };
         if matches!(pending.window, Window::Session { .. }) {
-            return Err(Error::unsupported("E201", "SESSION without an aggregate over its windows is not in this build")
-                .with_hint("GROUP BY window_start, window_end above it"));
+            return Err(Error::unsupported(
+                "E201",
+                "SESSION without an aggregate over its windows is not in this build",
+            )
+            .with_hint("GROUP BY window_start, window_end above it"));
         }
         let mut below = Relation { columns: vec![], fields: vec![], predicate: None, ..relation.clone() };
         let (own, on_window) = split(relation.predicate.take(), Relation::reads_pending);

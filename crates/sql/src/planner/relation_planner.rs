@@ -44,11 +44,7 @@ fn planned(plan: LogicalPlan, alias: Option<TableAlias>) -> Result<RelationPlann
     Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
 }
 
-fn system_time(
-    name: ObjectName,
-    time: &ast::Expr,
-    context: &mut dyn RelationPlannerContext,
-) -> Result<LogicalPlan> {
+fn system_time(name: ObjectName, time: &ast::Expr, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
     let parts = match time {
         ast::Expr::Identifier(ident) => vec![ident.value.clone()],
         ast::Expr::CompoundIdentifier(idents) => idents.iter().map(|ident| ident.value.clone()).collect(),
@@ -159,7 +155,9 @@ impl WindowCall {
             let FunctionArguments::List(list) = &function.args else { continue };
             for key in &list.args {
                 let FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Identifier(ident))) = key else {
-                    return Err(self.error(Error::unsupported("E201", "PARTITION BY an expression is not in this build")));
+                    return Err(
+                        self.error(Error::unsupported("E201", "PARTITION BY an expression is not in this build"))
+                    );
                 };
                 columns.push(column_of(ident, schema)?);
             }
@@ -206,7 +204,8 @@ impl WindowCall {
     }
 
     fn descriptor(&self, time: &ast::Expr, schema: &DFSchema) -> Result<Column> {
-        let wrong = || self.error(Error::input("E021", "the time is named by DESCRIPTOR(column)").with_hint(usage(&self.name)));
+        let wrong =
+            || self.error(Error::input("E021", "the time is named by DESCRIPTOR(column)").with_hint(usage(&self.name)));
         let ast::Expr::Function(function) = time else { return Err(wrong()) };
         let FunctionArguments::List(list) = &function.args else { return Err(wrong()) };
         let [FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Identifier(ident)))] = list.args.as_slice() else {
@@ -269,10 +268,11 @@ pub fn check_window(window: &Window) -> Result<(), Error> {
         return Err(Error::input("E025", "a window's length must be positive"));
     }
     match window {
-        Window::Hop { size_ms, slide_ms, .. } if size_ms % slide_ms != 0 => {
-            Err(Error::input("E022", format!("the size of a HOP ({size_ms} ms) must be a multiple of its slide ({slide_ms} ms)"))
-                .with_hint("HOP takes the slide first, then the size"))
-        }
+        Window::Hop { size_ms, slide_ms, .. } if size_ms % slide_ms != 0 => Err(Error::input(
+            "E022",
+            format!("the size of a HOP ({size_ms} ms) must be a multiple of its slide ({slide_ms} ms)"),
+        )
+        .with_hint("HOP takes the slide first, then the size")),
         _ => Ok(()),
     }
 }

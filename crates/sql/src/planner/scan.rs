@@ -24,10 +24,15 @@ pub fn source_spec(table: &BoundTable, predicate: Option<Expr>, output: Vec<Expr
         options: table.definition.options.clone(),
         physical: Arc::new(Schema::new(table.physical.clone())),
         metadata: table.metadata.iter().map(|(_, key)| key.clone()).collect(),
-        metadata_schema: Arc::new(Schema::new(table.metadata.iter().map(|(field, _)| Arc::clone(field)).collect::<Vec<_>>())),
+        metadata_schema: Arc::new(Schema::new(
+            table.metadata.iter().map(|(field, _)| Arc::clone(field)).collect::<Vec<_>>(),
+        )),
         computed: table.computed.iter().map(|(_, expr)| expr.clone()).collect(),
-        computed_schema: Arc::new(Schema::new(table.computed.iter().map(|(field, _)| Arc::clone(field)).collect::<Vec<_>>())),
-        watermark: watermark.map(|(column, expr)| WatermarkSpec { column: full[*column].name().clone(), expr: expr.clone() }),
+        computed_schema: Arc::new(Schema::new(
+            table.computed.iter().map(|(field, _)| Arc::clone(field)).collect::<Vec<_>>(),
+        )),
+        watermark: watermark
+            .map(|(column, expr)| WatermarkSpec { column: full[*column].name().clone(), expr: expr.clone() }),
         predicate: reader.predicate,
         output: reader.output,
         primary_key: table.primary_key(),
@@ -65,7 +70,8 @@ fn drop_unread_computed(spec: &mut SourceSpec, start: usize) {
     expressions.for_each(|expr| expr.map_columns(&moved));
     spec.watermark.iter_mut().for_each(|watermark| watermark.expr.map_columns(&moved));
     let fields = spec.computed_schema.fields();
-    spec.computed_schema = Arc::new(Schema::new(kept.iter().map(|index| Arc::clone(&fields[*index])).collect::<Vec<_>>()));
+    spec.computed_schema =
+        Arc::new(Schema::new(kept.iter().map(|index| Arc::clone(&fields[*index])).collect::<Vec<_>>()));
     spec.computed = kept.iter().map(|index| spec.computed[*index].clone()).collect();
     spec.primary_key.retain(|column| *column < start + spec.computed.len());
 }
@@ -141,7 +147,8 @@ fn substitute(mut expr: Expr, known: &BTreeMap<usize, Literal>) -> Expr {
 /// Computed columns by their expressions.
 fn inline_computed(mut expr: Expr, table: &BoundTable) -> Expr {
     if let Expr::Column(column) = &expr
-        && let Some((_, computed)) = column.checked_sub(table.computed_start()).and_then(|index| table.computed.get(index))
+        && let Some((_, computed)) =
+            column.checked_sub(table.computed_start()).and_then(|index| table.computed.get(index))
     {
         return inline_computed(computed.clone(), table);
     }
@@ -310,9 +317,7 @@ fn path_field(path: &Expr, full: &[FieldRef]) -> FieldRef {
                 _ => Fields::empty(),
             };
             match fields.iter().find(|field| field.name() == name) {
-                Some(field) => {
-                    Arc::new(field.as_ref().clone().with_nullable(field.is_nullable() || row.is_nullable()))
-                }
+                Some(field) => Arc::new(field.as_ref().clone().with_nullable(field.is_nullable() || row.is_nullable())),
                 None => unknown(),
             }
         }

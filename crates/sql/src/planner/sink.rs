@@ -66,7 +66,12 @@ impl Lowering {
     fn add_sink(&mut self, spec: SinkSpec, input: usize) -> usize {
         let node = &self.graph.nodes[input];
         let fields = spec.schema.fields().iter().cloned().collect();
-        let node = GraphNode { step: Step::Operator(Operator::Sink(Box::new(spec))), inputs: vec![input], fields, ..node.clone() };
+        let node = GraphNode {
+            step: Step::Operator(Operator::Sink(Box::new(spec))),
+            inputs: vec![input],
+            fields,
+            ..node.clone()
+        };
         self.graph.add(node)
     }
 }
@@ -88,7 +93,10 @@ fn write_columns(relation: Relation, table: &TableDef, names: &[Name]) -> Result
         columns.push(match source {
             Some(index) => stored(relation.columns[index].clone(), &relation.fields[index], column, &data_type, table)?,
             None if !column.nullable => {
-                return Err(Error::input("E020", format!("column `{}` of `{}` is NOT NULL and must be written", column.name, table.name)));
+                return Err(Error::input(
+                    "E020",
+                    format!("column `{}` of `{}` is NOT NULL and must be written", column.name, table.name),
+                ));
             }
             None => Expr::Literal(Literal { data_type: data_type.clone(), value: Value::Null }),
         });
@@ -136,15 +144,20 @@ fn stored(expr: Expr, field: &FieldRef, column: &ColumnDef, wanted: &DataType, t
             display(wanted),
             display(own)
         );
-        return Err(Error::input("E020", text)
-            .with_hint(format!("convert it in the query: CAST({} AS {})", field.name(), display(wanted))));
+        return Err(Error::input("E020", text).with_hint(format!(
+            "convert it in the query: CAST({} AS {})",
+            field.name(),
+            display(wanted)
+        )));
     }
     Ok(super::scan::recast(expr, wanted))
 }
 
 /// Whether Flink converts without being told to (`LogicalTypeCasts`, the implicit part).
 fn is_implicit(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, List, Map, Null, Struct, Time32, Timestamp};
+    use DataType::{
+        Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, List, Map, Null, Struct, Time32, Timestamp,
+    };
     let width = |data_type: &DataType| match data_type {
         Int8 => Some(1),
         Int16 => Some(2),

@@ -35,9 +35,16 @@ pub fn binary(op: Operator, left: Expr, right: Expr, types: (DataType, DataType)
 }
 
 /// Checks an operator and leaves the conversion of its operands to the analysis library.
-fn arithmetic(op: Operator, left: Expr, left_type: &DataType, right: Expr, right_type: &DataType) -> Result<Expr, Error> {
+fn arithmetic(
+    op: Operator,
+    left: Expr,
+    left_type: &DataType,
+    right: Expr,
+    right_type: &DataType,
+) -> Result<Expr, Error> {
     let text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::Boolean);
-    let moment = |data_type: &DataType| matches!(data_type, DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_));
+    let moment =
+        |data_type: &DataType| matches!(data_type, DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_));
     let number = |data_type: &DataType| data_type.is_numeric();
     let misfit = text(left_type)
         || text(right_type)

@@ -87,12 +87,7 @@ impl ColumnTable {
 
     pub(super) fn lookup(&mut self, columns: &[ArrayRef], hashes: &[u64], groups: &mut Vec<u32>) -> Result<()> {
         let batch = self.read(columns, hashes.len())?;
-        let from = groups.len();
-        groups.extend(
-            hashes.iter().map(|hash| {
-                self.entries.find(*hash, |entry| entry.hash == *hash).map_or(NO_GROUP, |entry| entry.group)
-            }),
-        );
+        groups.extend(hashes.iter().map(|hash| self.with_hash(*hash).unwrap_or(NO_GROUP)));
         for row in self.mismatches(&batch, groups)? {
             groups[row] = self.find(&batch, row, hashes[row])?.unwrap_or(NO_GROUP);
         }

@@ -174,11 +174,23 @@ fn text(row: &Value, name: &str) -> String {
 fn print_lines(fresh: &Fresh) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for row in &fresh.latest {
-        writeln!(out, "{} quake  M{} {} ({})", text(row, "ts"), text(row, "magnitude"), text(row, "place"), text(row, "region"))?;
+        writeln!(
+            out,
+            "{} quake  M{} {} ({})",
+            text(row, "ts"),
+            text(row, "magnitude"),
+            text(row, "place"),
+            text(row, "region")
+        )?;
     }
     for row in &fresh.hourly {
         let (start, region) = (text(row, "window_start"), text(row, "region"));
-        writeln!(out, "{start} hour   {region}: {} quakes, strongest M{}", text(row, "quakes"), text(row, "strongest"))?;
+        writeln!(
+            out,
+            "{start} hour   {region}: {} quakes, strongest M{}",
+            text(row, "quakes"),
+            text(row, "strongest")
+        )?;
     }
     for row in &fresh.alerts {
         writeln!(out, "{} ALERT  M{} {}", text(row, "ts"), text(row, "magnitude"), text(row, "place"))?;

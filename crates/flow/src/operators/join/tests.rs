@@ -248,7 +248,7 @@ fn admissible(changes: Vec<(Row, i64)>, changelog: bool, state: &mut Multiset<Ro
     let mut kept = Vec::new();
     for (row, weight) in changes {
         let weight = if changelog { weight } else { 1 };
-        let count = state.entry(row.clone()).or_default();
+        let count = state.entry(row).or_default();
         if *count + weight >= 0 {
             *count += weight;
             kept.push((row, weight));
@@ -405,11 +405,11 @@ fn a_left_join_takes_its_nulls_back() {
     let (a, b) = (simple(1, 10), simple(1, 20));
     let alone = [cells(&a), vec![None; WIDTH]].concat();
     let pair = [cells(&a), cells(&b)].concat();
-    assert_eq!(run(&mut join, &[(a.clone(), 1)], &[]), Multiset::from([(alone.clone(), 1)]));
-    assert_eq!(run(&mut join, &[], &[(b.clone(), 1)]), Multiset::from([(alone.clone(), -1), (pair.clone(), 1)]));
-    assert_eq!(run(&mut join, &[], &[(b.clone(), -1)]), Multiset::from([(alone.clone(), 1), (pair.clone(), -1)]));
+    assert_eq!(run(&mut join, &[(a, 1)], &[]), Multiset::from([(alone.clone(), 1)]));
+    assert_eq!(run(&mut join, &[], &[(b, 1)]), Multiset::from([(alone.clone(), -1), (pair.clone(), 1)]));
+    assert_eq!(run(&mut join, &[], &[(b, -1)]), Multiset::from([(alone.clone(), 1), (pair.clone(), -1)]));
     // Both in one epoch: nothing of the states between can be seen.
-    assert_eq!(run(&mut join, &[(a.clone(), -1)], &[(b.clone(), 1)]), Multiset::from([(alone, -1)]));
+    assert_eq!(run(&mut join, &[(a, -1)], &[(b, 1)]), Multiset::from([(alone, -1)]));
     assert_eq!(run(&mut join, &[(a, 1)], &[]), Multiset::from([(pair, 1)]));
 }
 

@@ -147,13 +147,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..10)
 }
 
+/// What a naive evaluation changes at an epoch, given the old and the new watermark and the rows.
+type NaiveModel<'a> = dyn FnMut(&mut Model, i64, i64, &[Row]) -> Net + 'a;
+
 /// Runs an operator over epochs whose watermark goes from -40 to the end, and compares each with the model's.
 fn check(
     window: &WindowInput,
     keys: &[usize],
     steps: Vec<Step>,
     carry: &dyn Fn(Batch) -> Batch,
-    model: &mut dyn FnMut(&mut Model, i64, i64, &[Row]) -> Net,
+    model: &mut NaiveModel<'_>,
 ) -> u64 {
     let schema = carry(batch(&[])).schema();
     let make = |_| {

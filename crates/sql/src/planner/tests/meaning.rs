@@ -26,10 +26,22 @@ fn types(query: &str) -> String {
 #[test]
 fn arithmetic_has_flinks_types() {
     assert_eq!(types("SELECT 0.908 * id FROM t"), "EXPR$0 DECIMAL(22, 3)");
-    assert_eq!(types("SELECT price + 1, price * price, price / 3 FROM t"), "EXPR$0 DECIMAL(13, 2), EXPR$1 DECIMAL(20, 4), EXPR$2 DECIMAL(21, 13)");
-    assert_eq!(types("SELECT id % 10, id / 2, n / 2, n + id FROM t"), "EXPR$0 INT, EXPR$1 BIGINT, EXPR$2 INT, EXPR$3 BIGINT");
-    assert_eq!(types("SELECT 1, 3000000000, 1.5, 'x', TRUE FROM t"), "EXPR$0 INT, EXPR$1 BIGINT, EXPR$2 DECIMAL(2, 1), EXPR$3 STRING, EXPR$4 BOOLEAN");
-    assert_eq!(types("SELECT ts - INTERVAL '1' SECOND, CAST(price AS DOUBLE) * 2 FROM t"), "EXPR$0 TIMESTAMP(3), EXPR$1 DOUBLE");
+    assert_eq!(
+        types("SELECT price + 1, price * price, price / 3 FROM t"),
+        "EXPR$0 DECIMAL(13, 2), EXPR$1 DECIMAL(20, 4), EXPR$2 DECIMAL(21, 13)"
+    );
+    assert_eq!(
+        types("SELECT id % 10, id / 2, n / 2, n + id FROM t"),
+        "EXPR$0 INT, EXPR$1 BIGINT, EXPR$2 INT, EXPR$3 BIGINT"
+    );
+    assert_eq!(
+        types("SELECT 1, 3000000000, 1.5, 'x', TRUE FROM t"),
+        "EXPR$0 INT, EXPR$1 BIGINT, EXPR$2 DECIMAL(2, 1), EXPR$3 STRING, EXPR$4 BOOLEAN"
+    );
+    assert_eq!(
+        types("SELECT ts - INTERVAL '1' SECOND, CAST(price AS DOUBLE) * 2 FROM t"),
+        "EXPR$0 TIMESTAMP(3), EXPR$1 DOUBLE"
+    );
 }
 
 #[test]
@@ -74,12 +86,19 @@ fn a_watermark_is_kept_only_where_it_is_needed() {
         sources.collect::<Vec<_>>()
     };
     assert_eq!(watermarks("SELECT id FROM t WHERE n > 1"), [false]);
-    assert_eq!(watermarks("SELECT COUNT(*) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end"), [true]);
+    assert_eq!(
+        watermarks(
+            "SELECT COUNT(*) FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end"
+        ),
+        [true]
+    );
 }
 
 #[test]
 fn missing_columns_are_written_as_null() {
-    let pipeline = planned("CREATE TABLE out (a BIGINT, b STRING, c INT) WITH ('connector' = 'print'); INSERT INTO out (c, a) SELECT n, id FROM t");
+    let pipeline = planned(
+        "CREATE TABLE out (a BIGINT, b STRING, c INT) WITH ('connector' = 'print'); INSERT INTO out (c, a) SELECT n, id FROM t",
+    );
     let Operator::Source(spec) = &pipeline.nodes[0].operator else { panic!("a scan is one source") };
     assert_eq!(spec.output[0], Expr::Column(0));
     assert!(matches!(&spec.output[1], Expr::Literal(Literal { value: Value::Null, .. })));
@@ -88,7 +107,8 @@ fn missing_columns_are_written_as_null() {
 
 #[test]
 fn a_table_is_read_once() {
-    let sources = |query: &str| planned(query).nodes.iter().filter(|node| matches!(node.operator, Operator::Source(_))).count();
+    let sources =
+        |query: &str| planned(query).nodes.iter().filter(|node| matches!(node.operator, Operator::Source(_))).count();
     assert_eq!(sources("SELECT a.id FROM t a JOIN t b ON a.id = b.n"), 1);
     assert_eq!(sources("SELECT id FROM t UNION ALL SELECT k FROM v"), 2);
 }
@@ -97,5 +117,8 @@ fn a_table_is_read_once() {
 fn equal_plans_have_equal_fingerprints() {
     let query = "SELECT name, COUNT(*) FROM t WHERE id > 3 GROUP BY name";
     assert_eq!(planned(query).fingerprint, planned(query).fingerprint);
-    assert_ne!(planned(query).fingerprint, planned("SELECT name, COUNT(*) FROM t WHERE id > 4 GROUP BY name").fingerprint);
+    assert_ne!(
+        planned(query).fingerprint,
+        planned("SELECT name, COUNT(*) FROM t WHERE id > 4 GROUP BY name").fingerprint
+    );
 }
