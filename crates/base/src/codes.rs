@@ -168,6 +168,11 @@ pub const CODES: &[Code] = &[
         "unknown time zone, or a limit of an operator",
         "The time zone does not exist; or an operator's state is over its limit, which the message names.",
     ),
+    code(
+        "E312",
+        "NULL for a NOT NULL column",
+        "A query yields NULL for a column of its table that is NOT NULL. Filter such rows.",
+    ),
     code("E311", "a limit of a pipeline", "A pipeline has reached one of its limits; the message names it."),
     code(
         "E401",

@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod launch;
 mod live;
 mod output;
 mod report;

@@ -574,11 +574,24 @@ fn nesting_over_the_limit_is_refused() {
 
 #[test]
 fn a_line_is_read_up_to_the_last_wanted_value_unless_strict() {
-    let lines = "{\"a\":1,\"b\":oops\n{\"a\":2}\n";
+    let lines = "{\"a\":1,\"b\":oops}\n{\"a\":2}\n";
     let wanted = [top("a", DataType::Int64)];
     assert_eq!(batch(&wanted, lines).num_rows(), 2);
     assert!(decode(&wanted, JsonOptions { strict: true, ..JsonOptions::default() }, lines).is_err());
     assert!(decode(&wanted, JsonOptions { strict: true, ..JsonOptions::default() }, "{\"a\":1} x").is_err());
+}
+
+#[test]
+fn a_line_that_is_cut_off_is_bad_wherever_it_was_cut() {
+    let wanted = [top("a", DataType::Int64)];
+    let whole = "{\"a\":1,\"b\":{\"c\":[2]},\"d\":\"x\"}";
+    for cut in 1..whole.len() {
+        // Where an inner object was just closed, the cut does not show.
+        let shows = !whole[..cut].ends_with('}');
+        let lines = format!("{whole}\n{}\n{whole}\n", &whole[..cut]);
+        assert_eq!(decode(&wanted, JsonOptions::default(), &lines).is_err(), shows, "{lines}");
+    }
+    assert_eq!(batch(&wanted, "{\"a\":1} \t\r\n{\"a\":2}\r\n{\"a\":3}").num_rows(), 3);
 }
 
 #[test]

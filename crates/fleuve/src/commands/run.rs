@@ -9,11 +9,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use fleuve_base::{Error, Result, limits};
-use fleuve_flow::runtime::{Handle, StartOptions, start};
+use fleuve_flow::runtime::{Handle, Outcome as Ended, StartOptions, end, start};
 use fleuve_plan::{Changelog, Operator, Pipeline};
 use fleuve_sql::session::{Outcome, Session};
 
 use crate::args::{EngineArguments, Format, PlayArguments, RunArguments, SqlArguments};
+use crate::launch::start_all;
 use crate::live::Live;
 use crate::output::{self, Presenter, Printer, io_error};
 use crate::report::Failure;
@@ -119,6 +120,8 @@ struct Runner<'a> {
     format: Format,
     stem: &'a str,
     workspace: Workspace,
+    waiting: Vec<Pipeline>,
+    begun: Vec<String>,
     running: Vec<Handle>,
     names: HashMap<String, usize>,
 }
@@ -127,7 +130,16 @@ impl<'a> Runner<'a> {
     fn new(engine: &'a EngineArguments, json: bool, stem: &'a str) -> Self {
         let workspace = Workspace::ephemeral(engine.data.data.as_ref());
         let format = output::effective(engine.format, json);
-        Runner { engine, format, stem, workspace, running: vec![], names: HashMap::new() }
+        Runner {
+            engine,
+            format,
+            stem,
+            workspace,
+            waiting: vec![],
+            begun: vec![],
+            running: vec![],
+            names: HashMap::new(),
+        }
     }
 
     fn take(&mut self, outcome: Outcome) -> Result<()> {
@@ -144,8 +156,15 @@ impl<'a> Runner<'a> {
                 let text = fleuve_sql::explain::explain(&pipeline, &fleuve_sql::explain::Options::default());
                 print_text(&text)
             }
-            Outcome::Pipeline(pipeline) => self.start(pipeline),
-            Outcome::Query(pipeline) => self.query(pipeline),
+            Outcome::Pipeline(pipeline) => {
+                let pipeline = self.named(pipeline);
+                self.waiting.push(pipeline);
+                Ok(())
+            }
+            Outcome::Query(pipeline) => {
+                self.start_waiting()?;
+                self.query(pipeline)
+            }
         }
     }
 
@@ -162,13 +181,17 @@ impl<'a> Runner<'a> {
         pipeline
     }
 
-    fn start(&mut self, pipeline: Pipeline) -> Result<()> {
-        let pipeline = self.named(pipeline);
+    /// Starts what the statements so far ask for: only now, since a mistake further down is found before anything runs.
+    fn start_waiting(&mut self) -> Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         let log = self.workspace.require_log()?.clone();
         let durable = Some((log, self.workspace.directory().to_owned()));
         let options =
             StartOptions { env: self.workspace.env.clone(), durable, connectors: self.workspace.connectors() };
-        self.running.push(start(pipeline, &options)?);
+        self.begun.extend(self.waiting.iter().map(|pipeline| pipeline.name.clone()));
+        self.running.extend(start_all(std::mem::take(&mut self.waiting), &options)?);
         Ok(())
     }
 
@@ -192,6 +215,7 @@ impl<'a> Runner<'a> {
 
     /// Waits for everything that still runs.
     fn finish(mut self) -> Result<()> {
+        self.start_waiting()?;
         let mut live = Live::new();
         let mut stopping = false;
         while !self.running.iter().all(Handle::ended) {
@@ -203,16 +227,19 @@ impl<'a> Runner<'a> {
             std::thread::sleep(POLL);
         }
         live.clear();
-        let mut result = Ok(());
+        let (mut result, mut finished) = (Ok(()), true);
         for handle in self.running.drain(..) {
             let (stats, name) = (handle.stats().clone(), handle.pipeline().name.clone());
-            result = result.and(handle.wait().map(|_| ()));
+            let ended = handle.wait();
+            finished &= matches!(ended, Ok(Ended::Finished));
+            result = result.and(ended.map(|_| ()));
             if self.engine.stats {
                 print_stats(&name, &stats);
             }
         }
-        let closed = self.workspace.close();
-        result.and(closed)
+        let (env, directory) = (self.workspace.env.clone(), self.workspace.directory().to_owned());
+        result.and(self.workspace.close())?;
+        if finished { end(&self.begun, &env, &directory) } else { Ok(()) }
     }
 }
 

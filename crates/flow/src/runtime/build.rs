@@ -287,7 +287,16 @@ impl<'scope> Builder<'_, 'scope> {
             }
         };
         let open = numbers.into_iter().map(|lane| Ok((lane, sink.open(lane)?))).collect::<Result<Vec<_>>>()?;
-        let logic = Box::new(SinkLogic { context: self.node_context(id), lanes, open });
+        let Operator::Sink(spec) = &node.operator else {
+            return Err(Error::internal("only sink nodes are opened as sinks"));
+        };
+        let logic = Box::new(SinkLogic {
+            context: self.node_context(id),
+            table: spec.table.clone(),
+            schema: spec.schema.clone(),
+            lanes,
+            open,
+        });
         let inputs = vec![(self.stream(node.inputs[0])?, route)];
         let (table, coordinator) = (self.table.clone(), self.plan.coordinator.clone());
         stateful(inputs, name, self.plan.first_epoch, table, coordinator, logic).probe_with(&self.probe);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
-use arrow::array::UInt32Array;
+use arrow::array::{Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::datatypes::SchemaRef;
 use fleuve_base::{Error, ErrorKind, Result};
 use fleuve_functions::compile::ClockCell;
 use fleuve_plan::NodeId;
@@ -71,7 +72,9 @@ impl EpochLogic for OperatorLogic {
         context.stats.set_operator(context.node, context.worker, self.operator.stats());
         context.check_memory()?;
         if facts.snapshot {
-            let tables = if context.durable { self.operator.save()? } else { vec![] };
+            // A finished pipeline begins anew: nobody will ask for its state.
+            let wanted = context.durable && !facts.record.last;
+            let tables = if wanted { self.operator.save()? } else { vec![] };
             context.send(facts.record.epoch, Part::State(tables));
         }
         Ok(())
@@ -82,6 +85,10 @@ impl EpochLogic for OperatorLogic {
 pub struct SinkLogic {
     /// Its surroundings.
     pub context: NodeContext,
+    /// The table.
+    pub table: String,
+    /// The table's columns.
+    pub schema: SchemaRef,
     /// How the sink is divided.
     pub lanes: Lanes,
     /// The lanes that this worker writes, by number.
@@ -89,6 +96,21 @@ pub struct SinkLogic {
 }
 
 impl SinkLogic {
+    /// The rows under the names of the table's columns.
+    fn conform(&self, batch: Batch) -> Result<Batch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let columns = batch.columns.columns().to_vec();
+        let nulls = self.schema.fields().iter().zip(&columns).find(|(f, c)| !f.is_nullable() && c.null_count() > 0);
+        if let Some((field, _)) = nulls {
+            let message = format!("NULL for the column `{}` of `{}`, which is NOT NULL", field.name(), self.table);
+            let hint = format!("filter such rows: WHERE {} IS NOT NULL", field.name());
+            return Err(Error::input("E312", message).with_hint(hint));
+        }
+        let columns = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
+        let columns = columns.map_err(|e| Error::internal(format!("rows for `{}`: {e}", self.table)))?;
+        Ok(Batch { columns, ..batch })
+    }
+
     /// The batches of each open lane, in the order of `open`.
     fn split(&self, batches: Vec<Batch>) -> Result<Vec<Vec<Batch>>> {
         let mut shares = vec![vec![]; self.open.len()];
@@ -133,6 +155,7 @@ impl EpochLogic for SinkLogic {
     fn apply(&mut self, facts: &EpochFacts, inputs: &mut [Vec<Batch>], _output: &mut Vec<Batch>) -> Result<()> {
         let epoch = facts.record.epoch;
         let batches = std::mem::take(&mut inputs[0]);
+        let batches = batches.into_iter().map(|batch| self.conform(batch)).collect::<Result<Vec<_>>>()?;
         let any = !batches.is_empty();
         if any {
             self.write(epoch, batches)?;

@@ -27,6 +27,6 @@ mod worker;
 pub use build::operator_name;
 pub use journal::{EPOCH_TOPIC, EpochJournal};
 pub use record::EpochRecord;
-pub use run::{Handle, Outcome, StartOptions, start};
+pub use run::{Handle, Outcome, StartOptions, begin, end, start};
 pub use stats::Stats;
 pub use store::{Manifest, PipelineStore, StoredPlan};

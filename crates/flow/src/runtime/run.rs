@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -115,11 +115,45 @@ impl Handle {
     }
 }
 
+/// Begins a run of several pipelines that belong together, the statements of one script, or goes on with it: all plans are
+/// stored before any pipeline starts, and what has finished in a run that was not ended by [`end`] is not begun again.
+/// Returns those that [`start`] is to be called for.
+///
+/// # Errors
+/// If an unfinished pipeline of the same name has another plan.
+pub fn begin(pipelines: Vec<Pipeline>, options: &StartOptions) -> Result<Vec<Pipeline>> {
+    let Some((_, dir)) = &options.durable else { return Ok(pipelines) };
+    let open = |pipeline: Pipeline| {
+        let store = PipelineStore::open(options.env.clone(), dir, &pipeline.name)?;
+        let stored = stored_plan(&store, pipeline.clone(), &options.env)?;
+        let finished = store.latest()?.is_some_and(|m| m.last && m.epoch > stored.begun_after);
+        Ok((!finished).then_some(pipeline))
+    };
+    let begun = pipelines.into_iter().map(open).collect::<Result<Vec<_>>>()?;
+    Ok(begun.into_iter().flatten().collect())
+}
+
+/// Notes that a run has ended and that its user has been told so: the next one begins anew. Without this note it would have
+/// nothing left to do. Does nothing if one of the pipelines has not finished.
+pub fn end(names: &[String], env: &Env, dir: &Path) -> Result<()> {
+    let mut ended = vec![];
+    for name in names {
+        let store = PipelineStore::open(env.clone(), dir, name)?;
+        match (store.plan()?, store.latest()?) {
+            (Some(stored), Some(manifest)) if manifest.last => {
+                ended.push((store, StoredPlan { begun_after: manifest.epoch, ..stored }));
+            }
+            _ => return Ok(()),
+        }
+    }
+    ended.iter().try_for_each(|(store, stored)| store.write_plan(stored))
+}
+
 /// Starts a pipeline, or goes on with it where the data directory says it was.
 pub fn start(pipeline: Pipeline, options: &StartOptions) -> Result<Handle> {
     pipeline.check()?;
     let Some((log, dir)) = &options.durable else {
-        let stored = StoredPlan { instance: options.env.random.next_u64(), pipeline };
+        let stored = StoredPlan { instance: options.env.random.next_u64(), begun_after: 0, pipeline };
         let past = Past::find(&stored.pipeline, None, None, None)?;
         return Launch::new(options, stored, None, None, past).run();
     };
@@ -155,19 +189,20 @@ pub fn start_replay(
 
 /// The plan to run: the stored one if there is one, which the new one must equal.
 fn stored_plan(store: &PipelineStore, pipeline: Pipeline, env: &Env) -> Result<StoredPlan> {
-    let write = |instance: u64, pipeline: Pipeline| {
-        let stored = StoredPlan { instance, pipeline };
+    let write = |instance: u64, begun_after: u64, pipeline: Pipeline| {
+        let stored = StoredPlan { instance, begun_after, pipeline };
         store.write_plan(&stored)?;
         Ok(stored)
     };
-    let Some(StoredPlan { instance, pipeline: old }) = store.plan()? else {
-        return write(env.random.next_u64(), pipeline);
+    let Some(StoredPlan { instance, begun_after, pipeline: old }) = store.plan()? else {
+        return write(env.random.next_u64(), 0, pipeline);
     };
     if old.fingerprint == pipeline.fingerprint {
-        return Ok(StoredPlan { instance, pipeline: Pipeline { settings: pipeline.settings, ..old } });
+        let pipeline = Pipeline { settings: pipeline.settings, ..old };
+        return Ok(StoredPlan { instance, begun_after, pipeline });
     }
-    if store.latest()?.is_some_and(|manifest| manifest.last) {
-        return write(instance, pipeline);
+    if let Some(manifest) = store.latest()?.filter(|manifest| manifest.last) {
+        return write(instance, manifest.epoch, pipeline);
     }
     let message = format!("pipeline {} exists with another plan, and has not finished", pipeline.name);
     let hint = format!(

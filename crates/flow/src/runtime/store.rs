@@ -55,6 +55,10 @@ pub struct StoredPlan {
     /// Drawn at random when the pipeline was created: a later pipeline of the same name is another one, and shares
     /// neither epochs nor marks in sinks with it.
     pub instance: u64,
+    /// The last epoch of the run before, which was ended; 0 in the first run. A run has finished when there is a last
+    /// snapshot after it.
+    #[serde(default)]
+    pub begun_after: u64,
     /// The plan.
     pub pipeline: Pipeline,
 }

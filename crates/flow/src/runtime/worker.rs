@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fleuve_base::{Error, Result};
 use fleuve_plan::NodeId;
@@ -24,6 +24,9 @@ const EPOCHS_IN_FLIGHT_MAX: u64 = 4;
 
 /// Records on their way to the disk while a full epoch waits to be closed.
 const COMMITS_IN_FLIGHT_MAX: usize = 2;
+
+/// While the disk is behind, an epoch may grow to so many times its usual size: the fewer syncs, the sooner it catches up.
+const EPOCH_GROWTH_MAX: usize = 4;
 
 /// Bytes claimed at once: what is decoded stays in the cache until the operators have seen it.
 const CHUNK_BYTES: usize = 512 << 10;
@@ -76,7 +79,9 @@ impl WorkerLoop {
         snapshots: std::sync::mpsc::Sender<Message>,
     ) -> Result<Self> {
         plan.coordinator.register_thread();
-        let mut worker = Worker::new(timely::WorkerConfig::default(), allocator, None);
+        // Whoever has news unparks the worker; spinning would take the processor from the threads that it waits for.
+        let config = timely::WorkerConfig::default().idle_spin(Duration::ZERO);
+        let mut worker = Worker::new(config, allocator, None);
         let built = build::dataflow(&plan, &mut worker, snapshots)?;
         Ok(WorkerLoop {
             index: worker.index(),
@@ -176,7 +181,8 @@ impl WorkerLoop {
     fn may_read(&self) -> bool {
         let coordinator = &self.plan.coordinator;
         let over = coordinator.final_epoch().is_some_and(|last| self.filling.epoch > last);
-        let full = self.filling.bytes >= self.plan.pipeline.settings.epoch_bytes;
+        let bytes_max = self.plan.pipeline.settings.epoch_bytes.saturating_mul(EPOCH_GROWTH_MAX);
+        let full = self.filling.bytes >= bytes_max;
         !(self.filling.reported || over || self.crowded() || full || coordinator.stopping())
     }
 

@@ -20,7 +20,8 @@ use crate::wanted::Wanted;
 /// Decodes JSON lines, one object a line.
 ///
 /// Blank lines are passed over. Of a key that stands twice in an object the last value counts. A line is read
-/// only up to the last wanted value, unless [`JsonOptions::strict`] is set.
+/// only up to the last wanted value, unless [`JsonOptions::strict`] is set; but it must end with a `}`, so that one that
+/// was cut off is noticed.
 ///
 /// ```
 /// use arrow::array::{AsArray, types::Int64Type};
@@ -102,12 +103,15 @@ impl JsonDecoder {
         let JsonDecoder { plan, shapes, walker, assembly, starts, .. } = self;
         let (part, mut number) = (assembly.rows_at_a_time(), 0);
         let mut decoded = Ok(());
-        for starts in starts.chunks(part) {
+        for (nth, part_starts) in starts.chunks(part).enumerate() {
+            // Where the next line starts, this one ends.
+            let ends = starts[nth * part + 1..].iter().map(|start| *start as usize).chain([length]);
             simd::with_bit_instructions(
                 #[inline(always)]
                 || {
-                    for start in starts {
-                        walk_line(plan, shapes, walker, assembly, source, Line { start: *start, number, end: 0 });
+                    for (start, end) in part_starts.iter().zip(ends) {
+                        let line = Line { start: *start, number, end: 0 };
+                        walk_line(plan, shapes, walker, assembly, source, line, end);
                         number += 1;
                     }
                 },
@@ -152,6 +156,7 @@ fn walk_line(
     assembly: &mut Assembly,
     source: Source<'_>,
     line: Line,
+    next: usize,
 ) {
     let scanner = Scanner::of(source);
     let start = line.start as usize;
@@ -161,11 +166,25 @@ fn walk_line(
         Walk::Unknown => scan_line(plan, shapes, walker, assembly, scanner, start),
     };
     match scanned {
+        // What was wanted is there, but the line is cut off: half a record is no record.
+        Ok(_) if !is_closed(source.block, start, next) => {
+            let end = start + source.block[start..next].trim_ascii_end().len();
+            assembly.reject(line, end, "the line ends before its JSON object does");
+        }
         Ok(Outcome::Row) if plan.filters.all_present(assembly.table.current_row()) => assembly.keep(line),
         Ok(_) => assembly.filter(),
         // A blank line is no row.
         Err(_) if scanner.byte(scanner.skip_blanks(start)) == b'\n' => {}
         Err(syntax) => assembly.reject(line, syntax.position, syntax.what),
+    }
+}
+
+/// Whether the last byte of a line that is not blank closes an object; `next` is where the next line starts.
+#[inline(always)]
+fn is_closed(block: &[u8], start: usize, next: usize) -> bool {
+    match &block[start..next] {
+        [.., b'}', b'\n'] => true,
+        line => line.trim_ascii_end().last() == Some(&b'}'),
     }
 }
 

@@ -53,9 +53,14 @@ impl Feed {
 
     /// Whether the answers contain everything that was ingested.
     pub fn caught_up(&self, handles: &[Handle]) -> bool {
-        let lag = handles.iter().skip(1).flat_map(Handle::sources).filter_map(|(_, source)| source.lag());
+        let lag = answering(handles).flat_map(Handle::sources).filter_map(|(_, source)| source.lag());
         lag.sum::<u64>() == 0 && self.latest.next >= self.latest.partition.high_watermark()
     }
+}
+
+/// The pipelines that read what is ingested.
+pub fn answering(handles: &[Handle]) -> impl Iterator<Item = &Handle> {
+    handles.iter().filter(|handle| handle.pipeline().name != super::INGEST)
 }
 
 struct Tail {

@@ -10,10 +10,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fleuve_base::{Error, Result};
-use fleuve_flow::runtime::{Handle, Outcome, StartOptions, start};
+use fleuve_flow::runtime::{Handle, StartOptions};
 use fleuve_sql::session::{Outcome as Executed, Session};
 
 use crate::args::DemoArguments;
+use crate::launch::start_all;
 use crate::report::Failure;
 use crate::signals;
 use crate::workspace::Workspace;
@@ -31,6 +32,9 @@ const NETWORKS: &[u8] = include_bytes!("../../../../../examples/data/networks.cs
 
 /// Where the demo keeps everything, if no directory is named.
 const DIRECTORY: &str = "fleuve-data/demo";
+
+/// The pipeline that feeds the topic; the other one, which reads it, never ends.
+const INGEST: &str = "ingest";
 
 /// How often the view is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -51,7 +55,8 @@ pub fn run(arguments: &DemoArguments) -> Result<(), Failure> {
     let located = |error| Failure::in_script(error, "earthquakes.sql", &text);
     let handles = launch(&mut workspace, &text, arguments.workers).map_err(located)?;
     let shown = show(&workspace, &handles, arguments);
-    let ended = finish(handles);
+    let over = ingested(&handles);
+    let ended = finish(handles, over);
     let closed = workspace.close();
     Ok(shown.and(ended).and(closed)?)
 }
@@ -82,13 +87,13 @@ fn launch(workspace: &mut Workspace, text: &str, workers: usize) -> Result<Vec<H
     let log = workspace.require_log()?.clone();
     let durable = Some((log, workspace.directory().to_owned()));
     let options = StartOptions { env: workspace.env.clone(), durable, connectors: workspace.connectors() };
-    let mut handles = vec![];
+    let mut pipelines = vec![];
     for statement in session.parse(text)? {
         if let Executed::Pipeline(pipeline) = session.execute(&statement)? {
-            handles.push(start(pipeline, &options)?);
+            pipelines.push(pipeline);
         }
     }
-    Ok(handles)
+    start_all(pipelines, &options)
 }
 
 /// Shows the answers until the week is over, or someone has had enough.
@@ -106,7 +111,7 @@ fn show(workspace: &Workspace, handles: &[Handle], arguments: &DemoArguments) ->
         if signals::stop_requested() || enough || failed {
             break;
         }
-        if handles[0].ended() {
+        if ingested(handles) {
             let since = over.get_or_insert_with(Instant::now).elapsed();
             if feed.caught_up(handles) || since > CATCH_UP {
                 break;
@@ -117,23 +122,24 @@ fn show(workspace: &Workspace, handles: &[Handle], arguments: &DemoArguments) ->
     view.finish()
 }
 
+/// Whether the whole week is in the log: its pipeline has ended, now or in an earlier run.
+fn ingested(handles: &[Handle]) -> bool {
+    handles.iter().filter(|handle| handle.pipeline().name == INGEST).all(Handle::ended)
+}
+
 /// Stops what still runs and waits for it.
-fn finish(handles: Vec<Handle>) -> Result<()> {
+fn finish(handles: Vec<Handle>, over: bool) -> Result<()> {
     let mut result = Ok(());
-    let mut outcomes = vec![];
     for handle in &handles {
         (handle.stopper())();
     }
     for handle in handles {
-        match handle.wait() {
-            Ok(outcome) => outcomes.push(outcome),
-            Err(error) => result = result.and(Err(error)),
-        }
+        result = result.and(handle.wait().map(|_| ()));
     }
     if result.is_ok() {
-        match outcomes.first() {
-            Some(Outcome::Finished) => println!("The week is over. `fleuve demo --fresh` begins it again."),
-            _ => println!("Stopped. `fleuve demo` goes on where it stopped; `--fresh` begins again."),
+        match over {
+            true => println!("The week is over. `fleuve demo --fresh` begins it again."),
+            false => println!("Stopped. `fleuve demo` goes on where it stopped; `--fresh` begins again."),
         }
     }
     result

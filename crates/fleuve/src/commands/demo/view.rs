@@ -12,7 +12,7 @@ use fleuve_base::Result;
 use fleuve_flow::runtime::Handle;
 use serde_json::Value;
 
-use super::feed::{Feed, Fresh};
+use super::feed::{Feed, Fresh, answering};
 use crate::live::{clock_text, short};
 use crate::output::io_error;
 
@@ -130,7 +130,7 @@ impl View {
     fn footer(&self, handles: &[Handle], feed: &Feed) -> String {
         let watermark = handles.iter().filter_map(|h| h.stats().watermark()).min();
         let watermark = watermark.map_or_else(|| "none yet".to_owned(), clock_text);
-        let lag: u64 = handles.iter().skip(1).flat_map(Handle::sources).filter_map(|(_, s)| s.lag()).sum();
+        let lag: u64 = answering(handles).flat_map(Handle::sources).filter_map(|(_, s)| s.lag()).sum();
         let late: u64 = handles.iter().map(|h| h.stats().total().late_rows).sum();
         let epochs: u64 = handles.iter().map(|h| h.stats().epoch.load(Ordering::Relaxed)).sum();
         format!(
