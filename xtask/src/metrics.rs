@@ -75,11 +75,12 @@ fn measure_file(root: &Path, path: &Path, metrics: &mut Metrics) {
     Visitor { metrics, file: relative }.visit_file(&file);
 }
 
-/// Whether a path holds tests, examples or benches.
+/// Whether a path holds tests, what tests need, examples or benches.
 pub fn is_test_file(relative: &str) -> bool {
     let directories = ["tests", "examples", "benches"];
     relative.split('/').any(|part| directories.contains(&part))
         || relative.ends_with("tests.rs")
+        || relative.ends_with("testing.rs")
         || relative.ends_with("test.rs")
 }
 

@@ -81,7 +81,7 @@ mod tests {
     use arrow::array::{RecordBatch, TimestampMillisecondArray};
     use arrow::datatypes::{Field, Schema, TimeUnit};
 
-    use super::super::cluster::text;
+    use super::super::testing::text;
     use super::*;
 
     fn schema(names: &[&str]) -> SchemaRef {

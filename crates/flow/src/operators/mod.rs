@@ -4,14 +4,14 @@ pub mod aggregate;
 pub mod assign_window;
 pub mod calc;
 pub mod clocked_window;
-#[cfg(test)]
-pub mod cluster;
 mod create;
 pub mod join;
 pub mod keyed_state;
 pub mod limit;
 pub mod lookup_join;
 pub mod sort;
+#[cfg(test)]
+pub mod testing;
 pub mod union;
 pub mod unnest;
 pub mod values;

@@ -58,6 +58,7 @@ impl Chunk {
         self.rows
     }
 
+    /// Bytes held.
     pub fn bytes(&self) -> usize {
         let counters = (self.weights.capacity() + self.matches.capacity()) * 8;
         self.column_bytes + self.by_key.bytes() + self.by_row.bytes() + counters

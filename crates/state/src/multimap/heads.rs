@@ -30,6 +30,7 @@ pub(super) struct Links {
 }
 
 impl Links {
+    /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.fingerprints.capacity() * 8 + (self.next.capacity() + self.previous.capacity()) * 4
     }
@@ -49,10 +50,12 @@ impl Heads {
         Heads { heads: vec![RowId::NONE; buckets], shift: 64 - buckets.trailing_zeros() }
     }
 
+    /// Buckets, a power of two.
     pub fn buckets(&self) -> usize {
         self.heads.len()
     }
 
+    /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.heads.capacity() * size_of::<RowId>()
     }

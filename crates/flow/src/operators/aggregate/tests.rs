@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use fleuve_plan::{AggregateCall, Changelog, Settings};
 use proptest::prelude::*;
 
-use super::super::cluster::{Cluster, Net, difference, info};
+use super::super::testing::{Cluster, Net, difference, info};
 use super::*;
 
 /// A row: two keys and a value.

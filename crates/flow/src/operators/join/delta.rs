@@ -21,6 +21,7 @@ pub(super) struct Slab {
 }
 
 impl Slab {
+    /// The weight of a row; 1 where there are no weights.
     pub fn weight(&self, row: usize) -> i64 {
         self.weights.as_ref().map_or(1, |weights| weights[row])
     }
@@ -55,6 +56,7 @@ pub(super) struct DeltaReader {
 }
 
 impl DeltaReader {
+    /// An empty side with these columns.
     pub fn new(schema: SchemaRef, columns: Vec<usize>, keys: Vec<usize>, time: Option<usize>, weighted: bool) -> Self {
         DeltaReader { schema, columns, keys, time, weighted }
     }

@@ -6,8 +6,8 @@ use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use proptest::prelude::*;
 
-use super::super::cluster::{Cluster, info, text};
 use super::super::limit::Limit;
+use super::super::testing::{Cluster, info, text};
 use super::*;
 
 type Row = (Option<i64>, &'static str);

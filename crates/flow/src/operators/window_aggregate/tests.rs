@@ -9,7 +9,7 @@ use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
 
 use super::super::assign_window::AssignWindow;
-use super::super::cluster::{Cluster, Net, info};
+use super::super::testing::{Cluster, Net, info};
 use super::super::window_time::Slides;
 use super::*;
 
