@@ -51,4 +51,3 @@ pub use codes::CODES;
 pub use options::{ConnectorDoc, OptionDoc, OptionKind, documentation};
 pub use print::Output;
 pub use standard::{StandardConnectors, check_sink, check_source};
-pub use topic::{DEAD_LETTER_REASON, dead_letter_batch, dead_letter_sink};

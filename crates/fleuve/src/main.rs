@@ -5,6 +5,7 @@
 //! running pipeline (`live`). It decides nothing about streams.
 
 mod args;
+mod check;
 mod commands;
 mod launch;
 mod live;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
-use fleuve_base::{Place, Result};
-use fleuve_plan::Literal;
+use fleuve_base::{Error, Place, Result};
+use fleuve_plan::{Literal, bad_records_schema};
 use serde::{Deserialize, Serialize};
 
 /// A piece of a source, in numbers whose meaning the source knows. It is what the epoch journal records, so reading a
@@ -116,6 +116,15 @@ pub struct BadRecord {
     pub bytes: Bytes,
 }
 
+/// Bad records as rows of [`bad_records_schema`].
+pub fn bad_records_batch(records: &[BadRecord]) -> Result<RecordBatch> {
+    let reasons: StringArray = records.iter().map(|record| Some(record.reason.as_str())).collect();
+    let places: StringArray = records.iter().map(|record| Some(record.place.to_string())).collect();
+    let texts: StringArray = records.iter().map(|record| Some(String::from_utf8_lossy(&record.bytes))).collect();
+    let columns: Vec<ArrayRef> = vec![Arc::new(reasons), Arc::new(places), Arc::new(texts)];
+    RecordBatch::try_new(bad_records_schema(), columns).map_err(|e| Error::internal(format!("bad records: {e}")))
+}
+
 /// Bytes of a bad record that are kept.
 pub const BAD_RECORD_BYTES_MAX: usize = 64 << 10;
 
@@ -143,6 +152,10 @@ pub struct ScanColumn {
     /// Whether NULL is allowed.
     pub nullable: bool,
 }
+
+/// The metadata key under which a source that holds a changelog is asked for the weight of each row: BIGINT, 1 for a row
+/// that comes and −1 for one that goes. A source that is not asked for it must refuse to read a changelog.
+pub const WEIGHT: &str = "$weight";
 
 /// Where a wanted column's values come from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Field, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::expr::Expr;
@@ -78,6 +78,32 @@ impl SourceSpec {
         let fields = [&self.physical, &self.metadata_schema, &self.computed_schema];
         Schema::new(fields.into_iter().flat_map(|s| s.fields().iter().cloned()).collect::<Vec<_>>())
     }
+
+    /// The table into which the bad records of this source go, if it has chosen `'bad-records' = 'dead-letter'` and a
+    /// topic for them.
+    pub fn dead_letters(&self) -> Option<SinkSpec> {
+        if self.options.get("bad-records") != Some("dead-letter") {
+            return None;
+        }
+        let topic = self.options.get("dead-letter.topic")?;
+        let options = [("connector", "topic"), ("topic", topic), ("format", "json")];
+        let options: BTreeMap<_, _> = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        Some(SinkSpec {
+            table: format!("{}.bad_records", self.table),
+            options: TableOptions(options),
+            schema: bad_records_schema(),
+            primary_key: vec![],
+            partition_by: vec![],
+            changelog: false,
+            upsert_key: None,
+        })
+    }
+}
+
+/// The columns of records that could not be decoded: what is wrong, where the record stands, the record as text.
+pub fn bad_records_schema() -> Arc<Schema> {
+    let columns = ["reason", "place", "record"];
+    Arc::new(Schema::new(columns.map(|name| Field::new(name, DataType::Utf8, false)).to_vec()))
 }
 
 /// What a sink node writes.

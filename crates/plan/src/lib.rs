@@ -25,7 +25,7 @@ pub mod operator;
 pub mod pipeline;
 pub mod settings;
 
-pub use connector::{SinkSpec, SourceSpec, TableOptions, WatermarkSpec};
+pub use connector::{SinkSpec, SourceSpec, TableOptions, WatermarkSpec, bad_records_schema};
 pub use expr::{BinaryOp, Expr, Literal, Value};
 pub use operator::{AggregateCall, Interval, JoinKind, Operator, SortKey, TimeAttribute, Window, WindowInput};
 pub use pipeline::{Changelog, Node, NodeId, Pipeline};

@@ -5,12 +5,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::connector::{SinkSpec, SourceSpec};
 use crate::expr::Expr;
+use crate::pipeline::NodeId;
 
 /// The operators. Unless stated otherwise a node has one input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Operator {
     /// Reads a table. No input.
     Source(Box<SourceSpec>),
+    /// The records of a source that could not be decoded, as rows of [`bad_records_schema`](crate::bad_records_schema).
+    /// No input: the source's decoder hands them in.
+    BadRecords {
+        /// The source's node, which comes before this one.
+        source: NodeId,
+    },
+    /// Turns the records of an upsert table into changes. A record of weight 1 is the new row of its key, one of weight
+    /// −1 says that its key has no row any more. Of an epoch's records of one key the last in `order` counts. Output: the
+    /// input's first columns, without those in `order`, which come after them.
+    Normalize {
+        /// The key (positions); no two rows of the output agree on it.
+        keys: Vec<usize>,
+        /// Non-negative numbers that say which record of a key is later, most significant first; the last columns.
+        order: Vec<usize>,
+    },
     /// Rows of constants (`VALUES`), emitted once in the first epoch. No input.
     Values {
         /// One expression a column, without column references, for each row.
@@ -128,6 +144,8 @@ impl Operator {
     pub fn name(&self) -> &'static str {
         match self {
             Operator::Source(_) => "Source",
+            Operator::BadRecords { .. } => "BadRecords",
+            Operator::Normalize { .. } => "Normalize",
             Operator::Values { .. } => "Values",
             Operator::Calc { .. } => "Calc",
             Operator::AssignWindow { .. } => "AssignWindow",

@@ -98,6 +98,11 @@ impl Pipeline {
         if node.inputs.iter().any(|input| *input >= id) {
             return Err(Error::internal(format!("node {id} reads a node that comes after it")));
         }
+        if let Operator::BadRecords { source } = &node.operator
+            && (*source >= id || !matches!(self.nodes[*source].operator, Operator::Source(_)))
+        {
+            return Err(Error::internal(format!("node {id} has the bad records of node {source}, which is no source")));
+        }
         let widths: Vec<usize> = node.inputs.iter().map(|i| self.nodes[*i].schema.fields().len()).collect();
         let width: usize = widths.iter().sum();
         let read = columns_read(&node.operator);
@@ -123,6 +128,7 @@ fn columns_read(operator: &Operator) -> Vec<usize> {
             filter.iter().flat_map(Expr::columns).collect()
         }
         Operator::LookupJoin { input_keys, .. } => of(input_keys),
+        Operator::Normalize { keys, order } => keys.iter().chain(order).copied().collect(),
         Operator::Unnest { column, .. } => vec![*column],
         Operator::Sort { keys, .. } => keys.iter().map(|key| key.column).collect(),
         _ => vec![],

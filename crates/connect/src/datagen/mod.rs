@@ -113,7 +113,7 @@ impl Shape {
             }
         }
         let max_of = scan.max_of.as_deref().map(column).transpose()?;
-        Assemble::new(&spec.table, &scan, &[], false)?;
+        Assemble::new(&spec.table, &scan, &[])?;
         Ok(Shape { scan, columns, max_of, table: spec.table.clone(), rate })
     }
 }
@@ -157,7 +157,7 @@ impl Source for Datagen {
     }
 
     fn decoder(&self) -> Result<Box<dyn Decoder>> {
-        let assemble = Assemble::new(&self.shape.table, &self.shape.scan, &[], false)?;
+        let assemble = Assemble::new(&self.shape.table, &self.shape.scan, &[])?;
         Ok(Box::new(DatagenDecoder { shape: self.shape.clone(), assemble }))
     }
 

@@ -7,14 +7,13 @@ use arrow::array::{
     RecordBatchOptions, StringArray, StringBuilder, TimestampMillisecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use fleuve_base::{Error, Result};
 use fleuve_flow::source::{Scan, ScanField};
 
 use crate::nearest::nearest;
 
-/// The weight of a row of a changelog, as a metadata column: 1 or −1.
-pub(crate) const WEIGHT: &str = "$weight";
+pub(crate) use fleuve_flow::source::WEIGHT;
 
 /// Where each of the scan's columns comes from.
 pub(crate) struct Assemble {
@@ -35,7 +34,7 @@ pub(crate) trait Surroundings {
 
 impl Assemble {
     /// Checks that every metadata key is one of `keys`.
-    pub(crate) fn new(table: &str, scan: &Scan, keys: &[&str], nullable: bool) -> Result<Self> {
+    pub(crate) fn new(table: &str, scan: &Scan, keys: &[&str]) -> Result<Self> {
         let mut data = 0..;
         let mut slots = Vec::with_capacity(scan.columns.len());
         for column in &scan.columns {
@@ -47,7 +46,7 @@ impl Assemble {
                 ScanField::Metadata(key) => return Err(unknown_key(table, key, keys)),
             });
         }
-        Ok(Assemble { schema: if nullable { all_nullable(&scan.schema) } else { scan.schema.clone() }, slots })
+        Ok(Assemble { schema: scan.schema.clone(), slots })
     }
 
     /// Whether some column of `keys` is wanted.
@@ -71,11 +70,6 @@ impl Assemble {
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &rows)
             .map_err(|error| Error::internal(format!("a decoded batch does not have the scan's columns: {error}")))
     }
-}
-
-fn all_nullable(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
-    Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
 }
 
 fn unknown_key(table: &str, key: &str, keys: &[&str]) -> Error {

@@ -36,8 +36,8 @@ pub(crate) struct Layout {
 pub(crate) struct Extras {
     /// Each row's record number is wanted.
     pub(crate) track: bool,
-    /// Columns may be NULL whatever their declaration says (a tombstone has only its key).
-    pub(crate) nullable: bool,
+    /// Some records have only a key, so that no condition can be tested on their columns.
+    pub(crate) tombstones: bool,
 }
 
 impl Layout {
@@ -76,9 +76,9 @@ impl Layout {
             "csv" => self.csv(extras),
             "raw" => Ok(Box::new(RawDecoder::new(&self.physical, &self.data_columns())?)),
             "debezium-json" => {
-                Ok(Box::new(DebeziumDecoder::new(&self.wanted(extras), self.json_options("debezium-json", extras))?))
+                Ok(Box::new(DebeziumDecoder::new(&self.wanted(), self.json_options("debezium-json", extras))?))
             }
-            _ => Ok(Box::new(JsonDecoder::new(&self.wanted(extras), self.json_options("json", extras))?)),
+            _ => Ok(Box::new(JsonDecoder::new(&self.wanted(), self.json_options("json", extras))?)),
         }
     }
 
@@ -92,12 +92,12 @@ impl Layout {
         data.collect()
     }
 
-    fn wanted(&self, extras: Extras) -> Vec<Wanted> {
+    fn wanted(&self) -> Vec<Wanted> {
         let wanted = |(name, column, path): (&str, &ScanColumn, &[String])| Wanted {
             name: name.to_owned(),
             path: path.to_vec(),
             data_type: column.data_type.clone(),
-            nullable: column.nullable || extras.nullable,
+            nullable: column.nullable,
         };
         self.data_columns().into_iter().map(wanted).collect()
     }
@@ -105,10 +105,10 @@ impl Layout {
     fn json_options(&self, prefix: &str, extras: Extras) -> JsonOptions {
         JsonOptions {
             ignore_parse_errors: self.options.flag(&format!("{prefix}.ignore-parse-errors")),
-            fail_on_missing_field: self.options.flag(&format!("{prefix}.fail-on-missing-field")),
+            fail_on_missing_field: !extras.tombstones && self.options.flag(&format!("{prefix}.fail-on-missing-field")),
             on_bad: OnBad::Collect,
             // A tombstone must not be lost to a condition on a column that it does not have.
-            prefilter: if extras.nullable { vec![] } else { self.prefilter() },
+            prefilter: if extras.tombstones { vec![] } else { self.prefilter() },
             max_of: self.scan.max_of.iter().cloned().collect(),
             track_lines: extras.track,
             ..JsonOptions::default()
@@ -157,9 +157,9 @@ pub(crate) fn wants_weights(scan: &Scan) -> bool {
 
 /// A table that holds deletions, read by someone who knows only insertions.
 pub(crate) fn unreadable_changelog(table: &str, why: &str) -> Error {
-    Error::unsupported("E508", format!("table `{table}` cannot be read as a stream of changes in this build"))
+    Error::unsupported("E508", format!("table `{table}` holds changes, and is read here as rows that stay"))
         .with_detail(why)
-        .with_hint("declare another table over the same data, without the PRIMARY KEY or as format `raw`, to read its records as they are")
+        .with_hint("read it as a stream (a join without FOR SYSTEM_TIME AS OF), or declare another table over the same data, without the PRIMARY KEY or as format `raw`, to read its records as they are")
 }
 
 /// The CSV dialect of a table, for reading and writing.

@@ -26,6 +26,8 @@ pub(super) struct LineDecoder {
     lines: LineCounter,
     cut: Cut,
     header: bool,
+    /// Position of the chunk's first record.
+    first: u64,
 }
 
 impl LineDecoder {
@@ -34,10 +36,11 @@ impl LineDecoder {
         let options = layout.options();
         Ok(LineDecoder {
             rows: layout.decoder(Extras::default())?,
-            assemble: Assemble::new(options.table(), layout.scan(), METADATA, false)?,
+            assemble: Assemble::new(options.table(), layout.scan(), METADATA)?,
             lines: LineCounter::default(),
             cut: if let Kind::Lines(cut) = shape.kind { cut } else { Cut::Newline },
             header: layout.format() == "csv" && options.flag("csv.header"),
+            first: 0,
             shape,
         })
     }
@@ -65,8 +68,14 @@ impl LineDecoder {
         add_counts(&block, decoded);
         let (shape, lines) = (&self.shape, &mut self.lines);
         let path = || file.path.display().to_string();
+        let first = self.first;
         let mut place = |bad: &fleuve_format::BadRecord| {
-            Ok(Place::file(path(), lines.line_at(&shape.files, item, bad.position)?, bad.column))
+            // A record that contradicts itself as a whole is known by its line in the chunk only.
+            let line = match bad.length {
+                0 => lines.line_at(&shape.files, item, first)? + bad.line.saturating_sub(1),
+                _ => lines.line_at(&shape.files, item, bad.position)?,
+            };
+            Ok(Place::file(path(), line, bad.column))
         };
         let bad = std::mem::take(&mut block.bad);
         shape.layout.policy.apply(shape.layout.format(), bad, &mut place, decoded)?;
@@ -98,7 +107,8 @@ impl Decoder for LineDecoder {
         };
         let skipped = if chunk.range.start == 0 { self.preamble(&bytes) } else { 0 };
         let mut rest = &bytes[skipped..];
-        self.rows.seek("", 1, chunk.range.start + skipped as u64);
+        self.first = chunk.range.start + skipped as u64;
+        self.rows.seek("", 1, self.first);
         while !rest.is_empty() {
             let piece = self.piece(rest);
             self.rows.decode(piece)?;

@@ -102,7 +102,7 @@ impl FileSource {
             layout: Layout::new(options, &spec.physical, scan)?,
         };
         let replay = options.stated("scan.replay.time").map(|time| Replay::new(options, &shape, time)).transpose()?;
-        Assemble::new(&spec.table, shape.layout.scan(), METADATA, false)?;
+        Assemble::new(&spec.table, shape.layout.scan(), METADATA)?;
         Ok(FileSource {
             env: env.clone(),
             shape: Arc::new(shape),

@@ -51,7 +51,7 @@ impl ParquetDecoder {
         let paths = data.map(|(_, column, path)| (path.to_vec(), Some(column.data_type.clone())));
         let max_of = layout.scan().max_of.iter().map(|path| (path.clone(), None));
         Ok(ParquetDecoder {
-            assemble: Assemble::new(layout.options().table(), layout.scan(), METADATA, false)?,
+            assemble: Assemble::new(layout.options().table(), layout.scan(), METADATA)?,
             paths: paths.chain(max_of).collect(),
             open: None,
             shape,

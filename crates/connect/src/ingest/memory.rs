@@ -159,7 +159,7 @@ struct MemoryDecoder {
 impl MemoryDecoder {
     fn new(shape: Arc<Shape>) -> Result<Self> {
         let layout = &shape.layout;
-        let assemble = Assemble::new(layout.options().table(), layout.scan(), &[], false)?;
+        let assemble = Assemble::new(layout.options().table(), layout.scan(), &[])?;
         Ok(MemoryDecoder { rows: layout.decoder(Extras::default())?, assemble, shape })
     }
 }

@@ -64,20 +64,37 @@ impl IngestSource {
     fn start(&self, state: &mut State) -> Result<()> {
         let Some((feeder, lines)) = state.feeder.take() else { return Ok(()) };
         let last = LastRecord::of(&self.partition)?;
-        if let Some(mark) = last.end {
-            if state.resumed {
-                // The stream had ended before the restart; only what was not yet read remains.
+        match last.end {
+            // The stream had ended before the restart; only what was not yet read remains.
+            Some(mark) if state.resumed => {
                 *self.end.lock() = Some(mark);
                 return Ok(());
             }
-            // It belongs to a run that finished.
-            self.topic.begin_at(self.partition.truncate_before(mark + 1)?);
+            _ if state.resumed => {}
+            _ => self.pass_over_finished_runs()?,
         }
         let end = self.end.clone();
         start(feeder, lines, state.resumed, last.place, move |lines| {
             *end.lock() = lines.end()?;
             Ok(())
         })
+    }
+}
+
+impl IngestSource {
+    /// Begins behind the last mark that ends a stream: what stands before it belongs to runs that have finished.
+    fn pass_over_finished_runs(&self) -> Result<()> {
+        let (mut behind, partition) = (None, &self.partition);
+        internal::for_range(partition, partition.log_start_offset(), partition.high_watermark(), |record| {
+            if record.headers.into_iter().any(|header| header.key == END_HEADER) {
+                behind = Some(record.offset as u64 + 1);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let Some(behind) = behind else { return Ok(()) };
+        self.topic.begin_at(behind);
+        // Whole segments can go only; what stays is passed over all the same.
+        partition.truncate_before(behind).map(drop)
     }
 }
 

@@ -154,7 +154,7 @@ impl NexmarkDecoder {
         Ok(NexmarkDecoder {
             generator: shape.generator.clone(),
             rows: layout.decoder(Extras::default())?,
-            assemble: Assemble::new(layout.options().table(), layout.scan(), &[], false)?,
+            assemble: Assemble::new(layout.options().table(), layout.scan(), &[])?,
             lines: Vec::new(),
             shape,
         })

@@ -49,10 +49,10 @@ impl TopicDecoder {
     pub(super) fn new(shape: Arc<TopicShape>) -> Result<Self> {
         let (layout, keyed) = (&shape.layout, shape.keyed);
         let table = layout.options().table();
-        let assemble = Assemble::new(table, layout.scan(), METADATA, keyed)?;
+        let assemble = Assemble::new(table, layout.scan(), METADATA)?;
         let weighted = assemble.wants(&[WEIGHT]);
         Ok(TopicDecoder {
-            rows: layout.decoder(Extras { track: true, nullable: keyed && weighted })?,
+            rows: layout.decoder(Extras { track: true, tombstones: keyed && weighted })?,
             block: Block::new(&assemble),
             changelog: keyed && weighted,
             assemble,

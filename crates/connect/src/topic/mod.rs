@@ -1,14 +1,12 @@
 //! Topics of the built-in log, read and written.
 
 mod bounds;
-mod dead_letter;
 mod decoder;
 mod rows;
 mod sink;
 mod source;
 
 pub(crate) use bounds::{Ending, Start};
-pub use dead_letter::{DEAD_LETTER_REASON, dead_letter_batch, dead_letter_sink};
 pub(crate) use decoder::Origin;
 pub(crate) use sink::TopicSink;
 pub(crate) use source::{Opened, TopicSource};

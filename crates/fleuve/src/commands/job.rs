@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fleuve_base::{Env, Error, ErrorKind, Result};
+use fleuve_connect::StandardConnectors;
 use fleuve_flow::runtime::PipelineStore;
+use fleuve_journal::{Log, LogOptions};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 
@@ -132,7 +134,13 @@ pub fn remove(name: &str, data: &DataArguments) -> Result<()> {
         let message = format!("pipeline `{name}` is running");
         return Err(Error::new(ErrorKind::Conflict, "E404", message).with_hint(format!("fleuve job stop {name}")));
     }
-    PipelineStore::open(Env::system(), &directory, name)?.forget()?;
+    let store = PipelineStore::open(Env::system(), &directory, name)?;
+    if let Some(plan) = store.plan()? {
+        let log = Log::open(Env::system(), &directory, LogOptions::default())?;
+        let forgotten = StandardConnectors::forget(&log, &plan.identity());
+        log.close().and(forgotten)?;
+    }
+    store.forget()?;
     println!("{name} removed");
     Ok(())
 }

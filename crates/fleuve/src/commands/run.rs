@@ -14,6 +14,7 @@ use fleuve_plan::{Changelog, Operator, Pipeline};
 use fleuve_sql::session::{Outcome, Session};
 
 use crate::args::{EngineArguments, Format, PlayArguments, RunArguments, SqlArguments};
+use crate::check;
 use crate::launch::start_all;
 use crate::live::Live;
 use crate::output::{self, Presenter, Printer, io_error};
@@ -109,6 +110,9 @@ pub fn script(script: &Script<'_>, engine: &EngineArguments, json: bool) -> Resu
     let mut runner = Runner::new(engine, json, script.stem);
     for statement in &statements {
         let outcome = session.execute(statement).map_err(located)?;
+        if let Outcome::Pipeline(pipeline) | Outcome::Query(pipeline) = &outcome {
+            check::tables(pipeline, session.catalog(), script.text).map_err(located)?;
+        }
         runner.take(outcome).map_err(located)?;
     }
     runner.finish().map_err(located)

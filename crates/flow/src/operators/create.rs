@@ -10,6 +10,7 @@ use crate::operators::calc::ClockedCalc;
 use crate::operators::clocked_window::ClockedWindow;
 use crate::operators::join::{Join, JoinInput, JoinSpec};
 use crate::operators::limit::Limit;
+use crate::operators::normalize::Normalize;
 use crate::operators::sort::Sort;
 use crate::operators::values::Values;
 use crate::operators::window_aggregate::WindowAggregate;
@@ -29,6 +30,7 @@ pub fn create(
     let output = node.schema.clone();
     Ok(match &node.operator {
         Operator::Values { rows } => Box::new(Values::new(rows, output, share, context)?),
+        Operator::Normalize { keys, order } => Box::new(Normalize::new(&inputs[0].schema, keys, order, output)?),
         Operator::Calc { predicate, projection } => {
             Box::new(ClockedCalc::new(predicate.as_ref(), projection, &inputs[0].schema, output, context)?)
         }

@@ -9,6 +9,7 @@ pub mod join;
 pub mod keyed_state;
 pub mod limit;
 pub mod lookup_join;
+pub mod normalize;
 pub mod sort;
 #[cfg(test)]
 pub mod testing;

@@ -89,7 +89,8 @@ pub fn text(rows: &RecordBatch, row: usize) -> String {
     rows.columns().iter().map(value).collect::<Vec<_>>().join(",")
 }
 
-fn add(net: &mut Net, batch: &Batch) {
+/// Adds a batch to net rows.
+pub fn add(net: &mut Net, batch: &Batch) {
     for row in 0..batch.num_rows() {
         let key = text(&batch.columns, row);
         let weight = net.get(&key).copied().unwrap_or(0) + batch.weight(row);

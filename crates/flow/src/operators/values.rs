@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use fleuve_base::{Error, Result};
 use fleuve_functions::compile::{CompileContext, compile, evaluate};
 use fleuve_plan::Expr;
@@ -26,7 +26,11 @@ impl Values {
         if share.worker != 0 || rows.is_empty() {
             return Ok(Values { rows: None });
         }
-        let columns = (0..output.fields().len()).map(|column| column_of(rows, column, context));
+        let column = |(at, field): (usize, &FieldRef)| {
+            let column = column_of(rows, at, context)?;
+            compute::cast(&column, field.data_type()).map_err(|e| Error::internal(format!("VALUES: {e}")))
+        };
+        let columns = output.fields().iter().enumerate().map(column);
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let rows = RecordBatch::try_new_with_options(output, columns, &options)

@@ -69,7 +69,8 @@ impl WorkerPlan {
 
 /// Whether a node takes part in snapshots.
 pub fn takes_part(operator: &Operator, context: &Pipeline) -> bool {
-    !is_stateless(operator, context) && !matches!(operator, Operator::Source(_) | Operator::Union)
+    let without_logic = matches!(operator, Operator::Source(_) | Operator::BadRecords { .. } | Operator::Union);
+    !is_stateless(operator, context) && !without_logic
 }
 
 fn is_stateless(operator: &Operator, _pipeline: &Pipeline) -> bool {
@@ -171,6 +172,7 @@ impl<'scope> Builder<'_, 'scope> {
         let name = format!("{id}:{}", operator_name(&node.operator));
         match &node.operator {
             Operator::Source(_) => self.source(id, &name).map(Some),
+            Operator::BadRecords { source } => self.bad_records(*source, &name).map(Some),
             Operator::Sink(_) => self.sink(id, node, &name).map(|()| None),
             Operator::Union => {
                 let streams = node.inputs.iter().map(|i| self.stream(*i)).collect::<Result<Vec<_>>>()?;
@@ -189,7 +191,15 @@ impl<'scope> Builder<'_, 'scope> {
         let (source, scan) = &self.plan.sources[&id];
         let (feed, stream) = feed(self.scope, name, self.plan.first_epoch);
         let (decoder, stage) = (source.decoder()?, scan.stage(&self.context)?);
-        self.inputs.push(Input { node: id, source: source.clone(), decoder, stage, feed, finished: false });
+        self.inputs.push(Input { node: id, source: source.clone(), decoder, stage, feed, bad: None, finished: false });
+        Ok(stream)
+    }
+
+    /// What the decoder of a source rejects comes out here.
+    fn bad_records(&mut self, source: NodeId, name: &str) -> Result<BatchStream<'scope>> {
+        let (feed, stream) = feed(self.scope, name, self.plan.first_epoch);
+        let input = self.inputs.iter_mut().find(|input| input.node == source);
+        input.ok_or_else(|| Error::internal(format!("node {source} is no source")))?.bad = Some(feed);
         Ok(stream)
     }
 
@@ -321,6 +331,7 @@ fn routes(operator: &Operator) -> Vec<Route> {
     match operator {
         Operator::Calc { .. } | Operator::AssignWindow { .. } => vec![Route::Stay],
         Operator::Aggregate { keys, .. } | Operator::WindowAggregate { keys, .. } => vec![keyed(keys)],
+        Operator::Normalize { keys, .. } => vec![keyed(keys)],
         Operator::Join { left_keys, right_keys, .. } | Operator::WindowJoin { left_keys, right_keys, .. } => {
             vec![keyed(left_keys), keyed(right_keys)]
         }
@@ -332,6 +343,8 @@ fn routes(operator: &Operator) -> Vec<Route> {
 pub fn operator_name(operator: &Operator) -> &'static str {
     match operator {
         Operator::Source(_) => "Source",
+        Operator::BadRecords { .. } => "BadRecords",
+        Operator::Normalize { .. } => "Normalize",
         Operator::Values { .. } => "Values",
         Operator::Calc { .. } => "Calc",
         Operator::AssignWindow { .. } => "AssignWindow",

@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 use fleuve_base::{Env, Error, ErrorKind, Result, limits};
 use fleuve_functions::compile::{ClockCell, CompileContext};
 use fleuve_journal::Log;
-use fleuve_plan::{NodeId, Operator, Pipeline, SourceSpec};
+use fleuve_plan::{Changelog, Node, NodeId, Operator, Pipeline, SourceSpec};
 use parking_lot::Mutex;
 use timely::CommunicationConfig;
 use timely::communication::{Allocator, WorkerGuards, initialize_from};
@@ -324,10 +324,10 @@ impl<'a> Launch<'a> {
     fn run(mut self) -> Result<Handle> {
         let pipeline = self.pipeline.clone();
         let workers = pipeline.settings.workers.clamp(1, limits::WORKERS_MAX);
-        let lookups = self.lookups()?;
+        let stats = Arc::new(Stats::default());
+        let lookups = self.lookups(&stats)?;
         let sources = self.sources()?;
         let sinks = self.sinks()?;
-        let stats = Arc::new(Stats::default());
         let opened: Vec<_> = sources.iter().map(|(node, (source, _))| (*node, source.clone())).collect();
         let coordinator = self.coordinator(&opened);
         opened.iter().for_each(|(_, source)| source.subscribe(coordinator.waker()));
@@ -381,7 +381,8 @@ impl<'a> Launch<'a> {
             let Operator::Source(spec) = &self.pipeline.nodes[node].operator else {
                 return Err(Error::internal("only source nodes are opened as sources"));
             };
-            let scan = ScanPlan::new(spec, self.pipeline.nodes[node].schema.clone())?;
+            let Node { schema, changelog, .. } = &self.pipeline.nodes[node];
+            let scan = ScanPlan::new(spec, schema.clone(), *changelog)?;
             let source = self.options.connectors.source(&self.reader(node), spec, scan.scan.clone())?;
             let positions = self.past.positions.iter().filter(|((n, _), _)| *n == node);
             source.resume(&positions.map(|(_, range)| *range).collect::<Vec<_>>())?;
@@ -407,14 +408,14 @@ impl<'a> Launch<'a> {
         Ok(sinks)
     }
 
-    fn lookups(&self) -> Result<BTreeMap<NodeId, Vec<RecordBatch>>> {
+    fn lookups(&self, stats: &Stats) -> Result<BTreeMap<NodeId, Vec<RecordBatch>>> {
         let mut lookups = BTreeMap::new();
         for (node, n) in self.pipeline.nodes.iter().enumerate() {
             if let Operator::LookupJoin { table, .. } = &n.operator {
                 let skip = self.pipeline.nodes[n.inputs[0]].schema.fields().len();
                 let fields: Vec<_> = n.schema.fields().iter().skip(skip).cloned().collect();
                 let schema = Arc::new(arrow::datatypes::Schema::new(fields));
-                lookups.insert(node, self.read_whole(node, table, schema)?);
+                lookups.insert(node, self.read_whole(node, table, schema, stats)?);
             }
         }
         Ok(lookups)
@@ -426,8 +427,9 @@ impl<'a> Launch<'a> {
         node: NodeId,
         spec: &SourceSpec,
         schema: arrow::datatypes::SchemaRef,
+        stats: &Stats,
     ) -> Result<Vec<RecordBatch>> {
-        let scan = ScanPlan::new(spec, schema)?;
+        let scan = ScanPlan::new(spec, schema, Changelog::AppendOnly)?;
         let source = self.options.connectors.source(&self.reader(node), spec, scan.scan.clone())?;
         if !source.bounded() {
             let message = format!("`{}` does not end, so it cannot be looked up", spec.table);
@@ -444,8 +446,9 @@ impl<'a> Launch<'a> {
                 Claim::Chunk(chunk) => {
                     let mut decoded = Decoded::default();
                     decoder.decode(&chunk, &mut decoded)?;
+                    stats.bad_records.fetch_add(decoded.bad.len() as u64, Ordering::Relaxed);
                     for batch in &decoded.batches {
-                        let batch = stage.apply(batch)?;
+                        let batch = stage.apply(batch)?.columns;
                         bytes += batch.get_array_memory_size();
                         rows.push(batch);
                     }

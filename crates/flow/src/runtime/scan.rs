@@ -2,19 +2,21 @@
 //!
 //! From the plan's expressions over the table's full row it derives the narrowest [`Scan`]: nested fields become flat
 //! columns (`bid.price` is decoded without its ROW), conditions on raw fields become prefilters, and computed columns are
-//! substituted where they are used, so that only what the query needs is ever built.
+//! substituted where they are used, so that only what the query needs is ever built. Of a changelog it also asks for the
+//! rows' weights, as the last column.
 
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use datafusion_physical_expr::PhysicalExpr;
 use fleuve_base::{Error, Result};
 use fleuve_functions::compile::{Calc, CompileContext, compile, evaluate};
-use fleuve_plan::{BinaryOp, Expr, Literal, SourceSpec, Value};
+use fleuve_plan::{BinaryOp, Changelog, Expr, Literal, SourceSpec, Value};
 
-use crate::source::{Prefilter, Scan, ScanColumn, ScanField};
+use crate::batch::Batch;
+use crate::source::{Prefilter, Scan, ScanColumn, ScanField, WEIGHT};
 
 /// The columns being collected for a scan, and the expressions rewritten onto them.
 struct Flattener<'a> {
@@ -108,6 +110,8 @@ pub struct ScanPlan {
     output: Vec<Expr>,
     output_schema: SchemaRef,
     watermark: WatermarkPlan,
+    /// The scan's last column is the rows' weights.
+    weighted: bool,
 }
 
 /// How the watermark of decoded rows is found.
@@ -121,8 +125,8 @@ enum WatermarkPlan {
 }
 
 impl ScanPlan {
-    /// Derives the scan of a source node with this output schema.
-    pub fn new(spec: &SourceSpec, output_schema: SchemaRef) -> Result<Self> {
+    /// Derives the scan of a source node with this output schema and changelog.
+    pub fn new(spec: &SourceSpec, output_schema: SchemaRef, changelog: Changelog) -> Result<Self> {
         let mut flattener = Flattener::new(spec);
         let predicate = spec.predicate.as_ref().map(|p| flattener.rewrite(p)).transpose()?;
         let output = spec.output.iter().map(|e| flattener.rewrite(e)).collect::<Result<Vec<_>>>()?;
@@ -133,9 +137,14 @@ impl ScanPlan {
             (WatermarkPlan::Expr(_), _) | (_, None) => vec![],
             (_, Some(predicate)) => prefilters(predicate, &flattener.columns),
         };
+        let weighted = changelog == Changelog::Retract;
+        if weighted {
+            let weight = ScanField::Metadata(WEIGHT.to_owned());
+            flattener.column(weight, WEIGHT.to_owned(), DataType::Int64, false);
+        }
         let schema = flattener.schema();
         let scan = Scan { columns: flattener.columns, schema, prefilter, max_of };
-        Ok(ScanPlan { scan, predicate, output, output_schema, watermark })
+        Ok(ScanPlan { scan, predicate, output, output_schema, watermark, weighted })
     }
 
     /// Compiles the stage for one worker.
@@ -147,7 +156,7 @@ impl ScanPlan {
             WatermarkPlan::Expr(expr) => Watermark::Expr(compile(&to_millis(expr), schema, context)?),
         };
         let calc = Calc::new(self.predicate.as_ref(), &self.output, schema, self.output_schema.clone(), context)?;
-        Ok(ScanStage { calc, watermark })
+        Ok(ScanStage { calc, watermark, weighted: self.weighted })
     }
 }
 
@@ -226,6 +235,7 @@ fn prefilter(column: &ScanColumn, literals: &[Literal]) -> Option<Prefilter> {
 pub struct ScanStage {
     calc: Calc,
     watermark: Watermark,
+    weighted: bool,
 }
 
 enum Watermark {
@@ -251,7 +261,13 @@ impl ScanStage {
     }
 
     /// Filters and projects a decoded batch into the node's output.
-    pub fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        self.calc.apply(batch)
+    pub fn apply(&self, batch: &RecordBatch) -> Result<Batch> {
+        if !self.weighted {
+            return self.calc.apply(batch).map(Batch::append);
+        }
+        let weights = batch.columns().last().and_then(|column| column.as_primitive_opt::<Int64Type>());
+        let weights = weights.ok_or_else(|| Error::internal("a source that was asked for weights has none"))?;
+        let (columns, weights) = self.calc.apply_with_weights(batch, Some(weights))?;
+        Ok(Batch { columns, weights })
     }
 }

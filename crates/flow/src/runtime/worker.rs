@@ -17,7 +17,7 @@ use super::facts::{EpochFacts, FactsTable};
 use super::scan::ScanStage;
 use super::snapshot::Message;
 use crate::batch::Batch;
-use crate::source::{Chunk, Claim, Decoded, Decoder, Source};
+use crate::source::{Chunk, Claim, Decoded, Decoder, Source, bad_records_batch};
 
 /// Epochs between the one being read and the oldest one that is not complete. Load makes epochs larger, not queues longer.
 const EPOCHS_IN_FLIGHT_MAX: u64 = 4;
@@ -43,6 +43,8 @@ pub struct Input {
     pub stage: ScanStage,
     /// Where batches go.
     pub feed: Feed,
+    /// Where records go that cannot be decoded, if anything wants them.
+    pub bad: Option<Feed>,
     /// Nothing more will come.
     pub finished: bool,
 }
@@ -170,8 +172,9 @@ impl WorkerLoop {
         self.feeds().for_each(|feed| feed.release(Some(self.known + 1)));
     }
 
-    fn feeds(&self) -> impl Iterator<Item = &Feed> {
-        self.inputs.iter().map(|input| &input.feed).chain(&self.pacers)
+    fn feeds<'a>(&'a self) -> impl Iterator<Item = &'a Feed> {
+        let feeds = |input: &'a Input| std::iter::once(&input.feed).chain(&input.bad);
+        self.inputs.iter().flat_map(feeds).chain(&self.pacers)
     }
 
     fn lowest_incomplete(&self) -> Epoch {
@@ -252,7 +255,10 @@ impl WorkerLoop {
         input.decoder.decode(chunk, decoded)?;
         let watermark = input.stage.watermark(&decoded.batches, decoded.max_timestamp)?;
         for batch in decoded.batches.drain(..) {
-            input.feed.push(epoch, Batch::append(input.stage.apply(&batch)?));
+            input.feed.push(epoch, input.stage.apply(&batch)?);
+        }
+        if let Some(feed) = input.bad.as_ref().filter(|_| !decoded.bad.is_empty()) {
+            feed.push(epoch, Batch::append(bad_records_batch(&decoded.bad)?));
         }
         let stats = &self.plan.stats;
         stats.rows_in.fetch_add(decoded.rows, Ordering::Relaxed);

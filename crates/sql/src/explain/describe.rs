@@ -19,6 +19,8 @@ pub fn describe(pipeline: &Pipeline, id: NodeId) -> (String, Vec<String>) {
     let names = |columns: &[usize]| columns.iter().map(|column| name(*column)).collect::<Vec<_>>().join(", ");
     let (arguments, details) = match &node.operator {
         Operator::Source(spec) => (source(spec), source_details(spec, node)),
+        Operator::BadRecords { source } => (format!("of #{source}"), vec![]),
+        Operator::Normalize { keys, .. } => (format!("upserts {}", by(&names(keys))), vec![]),
         Operator::Values { rows } => (format!("{} rows", rows.len()), vec![]),
         Operator::Calc { predicate, projection } => (String::new(), calc(predicate.as_ref(), projection, node, &name)),
         Operator::AssignWindow { window, time } => {
@@ -252,7 +254,9 @@ fn guarantee(spec: &SinkSpec) -> &'static str {
 pub fn exchanges(pipeline: &Pipeline, id: NodeId) -> Vec<Option<String>> {
     let node = &pipeline.nodes[id];
     let wanted: Vec<Option<&[usize]>> = match &node.operator {
-        Operator::WindowAggregate { keys, .. } | Operator::Aggregate { keys, .. } => vec![Some(keys)],
+        Operator::WindowAggregate { keys, .. }
+        | Operator::Aggregate { keys, .. }
+        | Operator::Normalize { keys, .. } => vec![Some(keys)],
         Operator::Join { left_keys, right_keys, .. } | Operator::WindowJoin { left_keys, right_keys, .. } => {
             vec![Some(left_keys), Some(right_keys)]
         }
@@ -279,6 +283,7 @@ fn distribution(pipeline: &Pipeline, id: NodeId) -> Option<Vec<usize>> {
     match &node.operator {
         Operator::WindowAggregate { keys, .. } | Operator::Aggregate { keys, .. } => Some((0..keys.len()).collect()),
         Operator::Join { left_keys, .. } | Operator::WindowJoin { left_keys, .. } => Some(left_keys.clone()),
+        Operator::Normalize { keys, .. } => Some(keys.clone()),
         Operator::Calc { projection, .. } => {
             let below = distribution(pipeline, *node.inputs.first()?)?;
             let position = |column: &usize| projection.iter().position(|expr| *expr == Expr::Column(*column));

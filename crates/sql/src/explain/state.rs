@@ -40,6 +40,7 @@ pub fn state_of(pipeline: &Pipeline, id: NodeId) -> Option<State> {
         Operator::Join { .. } => state("all rows, both inputs", lasting(pipeline, id)),
         Operator::Aggregate { keys, .. } if keys.is_empty() => state("one group", "its size".to_owned()),
         Operator::Aggregate { .. } => state("one group for each key", lasting(pipeline, id)),
+        Operator::Normalize { .. } => state("the last row of each key", "the table's keys".to_owned()),
         Operator::LookupJoin { table, .. } => state(&format!("the table `{}`", table.table), "its size".to_owned()),
         Operator::Sort { fetch: Some(fetch), .. } => state("the first rows", format!("their number, {fetch}")),
         Operator::Sort { .. } => state("all rows", "the input's end".to_owned()),

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use fleuve_base::{Error, Result};
 use fleuve_plan::{Changelog, Expr, Node, NodeId, Operator, Pipeline, Settings, TimeAttribute, WindowInput};
 
 use super::relation::{Graph, GraphNode, Step, Time};
 use super::scan::{Reader, Shared, share, source_spec};
+use super::sink::RESULT;
 
 /// The pipeline that ends in the given steps.
 pub fn pipeline(graph: &Graph, sinks: &[usize], settings: &Settings) -> Result<Pipeline> {
@@ -18,11 +19,57 @@ pub fn pipeline(graph: &Graph, sinks: &[usize], settings: &Settings) -> Result<P
             builder.add(id)?;
         }
     }
+    let is_query =
+        builder.nodes.iter().any(|node| matches!(&node.operator, Operator::Sink(sink) if sink.table == RESULT));
+    if !is_query {
+        add_dead_letters(&mut builder.nodes);
+    }
     let mut pipeline =
         Pipeline { name: String::new(), fingerprint: 0, settings: settings.clone(), nodes: builder.nodes };
+    check_zone(&pipeline)?;
     pipeline.fingerprint = pipeline.compute_fingerprint();
     pipeline.check()?;
     Ok(pipeline)
+}
+
+/// Windows over instants lie in local time, while watermarks are instants: the two agree in UTC only.
+fn check_zone(pipeline: &Pipeline) -> Result<()> {
+    let zone = &pipeline.settings.time_zone;
+    let is_window = |node: &Node| {
+        matches!(
+            node.operator,
+            Operator::AssignWindow { .. } | Operator::WindowAggregate { .. } | Operator::WindowJoin { .. }
+        )
+    };
+    let is_instant = |node: &Node| {
+        let Operator::Source(spec) = &node.operator else { return false };
+        let Some(watermark) = &spec.watermark else { return false };
+        let fields =
+            spec.physical.fields().iter().chain(spec.metadata_schema.fields()).chain(spec.computed_schema.fields());
+        let mut columns = fields.filter(|field| *field.name() == watermark.column);
+        columns.any(|field| matches!(field.data_type(), DataType::Timestamp(_, Some(_))))
+    };
+    if zone == "UTC" || !pipeline.nodes.iter().any(is_window) || !pipeline.nodes.iter().any(is_instant) {
+        return Ok(());
+    }
+    let message = format!("windows over a TIMESTAMP_LTZ in the time zone {zone} are not in this build");
+    Err(Error::unsupported("E201", message)
+        .with_hint("SET 'table.local-time-zone' = 'UTC', or declare the time column as TIMESTAMP(3)"))
+}
+
+/// Leads the bad records of each source that wants it into its topic. Not for a query, which changes nothing.
+fn add_dead_letters(nodes: &mut Vec<Node>) {
+    for source in 0..nodes.len() {
+        let Operator::Source(spec) = &nodes[source].operator else { continue };
+        let Some(sink) = spec.dead_letters() else { continue };
+        let node = |operator, inputs, schema| {
+            let changelog = Changelog::AppendOnly;
+            Node { operator, inputs, schema, changelog, upsert_key: None }
+        };
+        let schema = Arc::clone(&sink.schema);
+        nodes.push(node(Operator::BadRecords { source }, vec![], Arc::clone(&schema)));
+        nodes.push(node(Operator::Sink(Box::new(sink)), vec![nodes.len() - 1], schema));
+    }
 }
 
 struct Builder<'g> {

@@ -327,6 +327,12 @@ impl Lowering {
                 .with_hint("ON stream.key = table.key");
             return Err(at_opt(error, place_of_exprs(&join.filter)));
         }
+        if self.graph.changelog(&right.relation) == Changelog::Retract {
+            return fail(
+                "FOR SYSTEM_TIME AS OF over rows that are updated or deleted",
+                "leave out FOR SYSTEM_TIME AS OF: the join then follows every change of both sides",
+            );
+        }
         let Base::Table(number) = right.relation.base else {
             return fail(
                 "FOR SYSTEM_TIME AS OF over anything but a table",
@@ -340,6 +346,10 @@ impl Lowering {
         if !table.is_bounded() {
             let text = format!("a lookup in the unbounded table `{}`", table.definition.name);
             return fail(&text, "a lookup table is a file or directory: 'connector' = 'filesystem'");
+        }
+        if table.definition.options.get("bad-records") == Some("dead-letter") {
+            let text = format!("a dead-letter topic for the lookup table `{}`", table.definition.name);
+            return fail(&text, "'bad-records' = 'skip' counts its bad records, 'fail' names the first");
         }
         Ok(Arc::clone(table))
     }

@@ -13,6 +13,7 @@ use super::errors::{at_opt, from_datafusion};
 use super::extension::{self, SystemTime, WindowFunction, node_of};
 use super::lower_expr::Scope;
 use super::relation::{Base, Graph, GraphNode, PENDING, Pending, Relation, Step, Time, in_milliseconds, window_fields};
+use super::scan::inline_computed;
 use super::table::BoundTable;
 use super::typing::place_of_exprs;
 
@@ -74,16 +75,52 @@ impl Lowering {
             None => table.declared.clone(),
         };
         let full = table.full_row();
-        let relation = Relation {
-            base: Base::Table(number),
-            predicate: None,
-            columns: projected.iter().map(|index| Expr::Column(*index)).collect(),
-            fields: projected.iter().map(|index| Arc::clone(&full[*index])).collect(),
-            pending: None,
-            lookup: false,
+        let fields = projected.iter().map(|index| Arc::clone(&full[*index])).collect();
+        let columns = projected.iter().map(|index| Expr::Column(*index)).collect();
+        let relation = match table.is_upsert() {
+            true => self.upsert_table(table, number, columns, fields)?,
+            false => {
+                Relation { base: Base::Table(number), predicate: None, columns, fields, pending: None, lookup: false }
+            }
         };
         let filters = scan.filters.iter();
         filters.into_iter().try_fold(relation, |relation, filter| self.filter(relation, filter, &scan.projected_schema))
+    }
+
+    /// Columns of the rows that an upsert table has, from its records.
+    fn upsert_table(
+        &mut self,
+        table: &BoundTable,
+        number: usize,
+        columns: Vec<Expr>,
+        fields: Vec<FieldRef>,
+    ) -> Result<Relation> {
+        let mut columns: Vec<Expr> = columns.into_iter().map(|column| inline_computed(column, table)).collect();
+        let mut kept = table.primary_key();
+        for column in columns.iter().flat_map(Expr::columns) {
+            if !kept.contains(&column) {
+                kept.push(column);
+            }
+        }
+        let (keys, width, full) = ((0..table.primary_key().len()).collect::<Vec<_>>(), kept.len(), table.full_row());
+        let read: Vec<usize> = kept.iter().chain(&table.order).copied().collect();
+        let records = self.graph.materialize(Relation {
+            base: Base::Table(number),
+            predicate: None,
+            columns: read.iter().map(|column| Expr::Column(*column)).collect(),
+            fields: read.iter().map(|column| Arc::clone(&full[*column])).collect(),
+            pending: None,
+            lookup: false,
+        })?;
+        let mut node = self.graph.nodes[records].clone();
+        node.fields.truncate(width);
+        node.times.truncate(width);
+        let order = (width..read.len()).collect();
+        node.step = Step::Operator(Operator::Normalize { keys: keys.clone(), order });
+        let id = self.graph.add(GraphNode { inputs: vec![records], upsert_key: Some(keys), ..node });
+        let place = |column: usize| kept.iter().position(|kept| *kept == column).unwrap_or(column);
+        columns.iter_mut().for_each(|expr| expr.map_columns(&place));
+        Ok(Relation { columns, ..Relation::of_node(id, fields) })
     }
 
     /// Lowers expressions over a relation's columns.

@@ -1,5 +1,6 @@
 //! Expressions of the analysis library as expressions of the plan: columns by position, functions by name.
 
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, DFSchema, ScalarValue};
 use datafusion_expr::expr::{InList, Like, ScalarFunction};
@@ -8,7 +9,7 @@ use fleuve_base::{Error, Result};
 use fleuve_functions::compile::scalar_to_literal;
 use fleuve_plan::{BinaryOp, Expr, Literal, Value};
 
-use super::errors::at_opt;
+use super::errors::{at_opt, from_datafusion};
 use super::extension::WINDOW_COLUMNS;
 use super::markers::{CLOCK, FIELD, GROUP_WINDOWS};
 use super::typing::place_of_exprs;
@@ -35,7 +36,7 @@ impl Scope<'_> {
         match expr {
             Logical::Alias(alias) => self.lower(&alias.expr),
             Logical::Column(column) => self.column(column),
-            Logical::Literal(value, _) => Ok(Expr::Literal(scalar_to_literal(value)?)),
+            Logical::Literal(value, _) => constant(value),
             Logical::ScalarVariable(_, names) if names == &[CLOCK] => Ok(Expr::EpochClock),
             Logical::BinaryExpr(binary) => self.binary(binary, expr),
             Logical::ScalarFunction(call) => self.call(call, expr),
@@ -312,4 +313,26 @@ fn operator(op: Operator) -> Option<BinaryOp> {
         Operator::RegexNotIMatch => BinaryOp::RegexNotIMatch,
         _ => return None,
     })
+}
+
+/// A constant; one with parts (which the optimiser has folded) is made of them again.
+fn constant(value: &ScalarValue) -> Result<Expr> {
+    let elements = |array: &ArrayRef| -> Result<Vec<Expr>> {
+        let element = |row| constant(&ScalarValue::try_from_array(array, row).map_err(from_datafusion)?);
+        (0..array.len()).map(element).collect()
+    };
+    let call = |function: &str, args| Ok(Expr::Call { function: function.to_owned(), args });
+    match value {
+        _ if value.is_null() => Ok(Expr::Literal(scalar_to_literal(value)?)),
+        ScalarValue::List(list) if list.value_length(0) > 0 => call("make_array", elements(&list.value(0))?),
+        ScalarValue::Struct(row) => {
+            let fields = row.columns().iter().map(elements).collect::<Result<Vec<_>>>()?;
+            call("row", fields.into_iter().flatten().collect())
+        }
+        ScalarValue::Map(map) => {
+            let array = |part| call("make_array", elements(part)?);
+            call("map", vec![array(map.value(0).column(0))?, array(map.value(0).column(1))?])
+        }
+        _ => Ok(Expr::Literal(scalar_to_literal(value)?)),
+    }
 }

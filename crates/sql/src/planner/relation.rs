@@ -430,11 +430,9 @@ pub fn window_over_changelog() -> Error {
 /// A time as the engine counts it: milliseconds.
 pub fn in_milliseconds(time: Expr, data_type: &DataType) -> Expr {
     match data_type {
-        DataType::Timestamp(TimeUnit::Millisecond, _) => time,
-        DataType::Timestamp(_, zone) => {
-            let to = DataType::Timestamp(TimeUnit::Millisecond, zone.clone());
-            Expr::Cast { expr: Box::new(time), to, lenient: false }
-        }
+        DataType::Timestamp(TimeUnit::Millisecond, None) => time,
+        // An instant becomes local time: windows are aligned to the clock on the wall (`finish` refuses zones but UTC).
+        DataType::Timestamp(..) => Expr::Cast { expr: Box::new(time), to: WINDOW_TYPE, lenient: false },
         _ => time,
     }
 }

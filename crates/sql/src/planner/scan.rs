@@ -145,7 +145,7 @@ fn substitute(mut expr: Expr, known: &BTreeMap<usize, Literal>) -> Expr {
 }
 
 /// Computed columns by their expressions.
-fn inline_computed(mut expr: Expr, table: &BoundTable) -> Expr {
+pub fn inline_computed(mut expr: Expr, table: &BoundTable) -> Expr {
     if let Expr::Column(column) = &expr
         && let Some((_, computed)) =
             column.checked_sub(table.computed_start()).and_then(|index| table.computed.get(index))

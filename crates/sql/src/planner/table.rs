@@ -30,6 +30,8 @@ pub struct BoundTable {
     pub watermark: Option<(usize, Expr)>,
     /// For each declared column its position in the full row.
     pub declared: Vec<usize>,
+    /// Hidden metadata columns (positions in the full row) that say which of two records of an upsert table is later.
+    pub order: Vec<usize>,
     schema: SchemaRef,
 }
 
@@ -38,13 +40,24 @@ impl BoundTable {
     pub fn bind(table: &TableDef, context: &Context<'_>) -> Result<Self> {
         let in_table = |what: String| move |error: Error| error.with_detail(what);
         let mut full: Vec<FieldRef> = vec![];
-        let physical = fields(table, &mut full, |column| matches!(column.kind, ColumnKind::Physical))?;
+        let mut physical = fields(table, &mut full, |column| matches!(column.kind, ColumnKind::Physical))?;
         let metadata = fields(table, &mut full, |column| matches!(column.kind, ColumnKind::Metadata { .. }))?;
         let keys = table.columns.iter().filter_map(|column| match &column.kind {
             ColumnKind::Metadata { key, .. } => Some(key.clone()),
             _ => None,
         });
-        let metadata = metadata.into_iter().zip(keys).collect();
+        let mut metadata: Vec<(FieldRef, String)> = metadata.into_iter().zip(keys).collect();
+        let mut order = vec![];
+        if is_upsert(&table.options, !table.primary_key.is_empty()) {
+            // A record that deletes has no columns but the key's.
+            physical.iter_mut().filter(|field| !table.primary_key.contains(field.name())).for_each(make_nullable);
+            order = (full.len()..full.len() + UPSERT_ORDER.len()).collect();
+            metadata.extend(
+                UPSERT_ORDER
+                    .map(|key| (Arc::new(Field::new(format!("${key}"), DataType::Int64, false)), key.to_owned())),
+            );
+            full = physical.iter().chain(metadata.iter().map(|(field, _)| field)).cloned().collect();
+        }
         let mut computed = vec![];
         for column in &table.columns {
             let ColumnKind::Computed(expr) = &column.kind else { continue };
@@ -58,7 +71,7 @@ impl BoundTable {
         let position = |name: &str| full.iter().position(|field| field.name() == name);
         let declared: Vec<usize> = table.columns.iter().filter_map(|column| position(&column.name)).collect();
         let schema = Arc::new(Schema::new(declared.iter().map(|index| Arc::clone(&full[*index])).collect::<Vec<_>>()));
-        Ok(BoundTable { definition: table.clone(), physical, metadata, computed, watermark, declared, schema })
+        Ok(BoundTable { definition: table.clone(), physical, metadata, computed, watermark, declared, order, schema })
     }
 
     /// The full row.
@@ -80,10 +93,14 @@ impl BoundTable {
         names.filter_map(|name| full.iter().position(|field| field.name() == name)).collect()
     }
 
+    /// Whether the table's records are the latest rows of their keys.
+    pub fn is_upsert(&self) -> bool {
+        is_upsert(&self.definition.options, !self.definition.primary_key.is_empty())
+    }
+
     /// Whether the table's rows are a changelog.
     pub fn is_changelog(&self) -> bool {
-        is_upsert(&self.definition.options, !self.definition.primary_key.is_empty())
-            || self.definition.options.format().is_some_and(|format| format == "debezium-json")
+        self.is_upsert() || self.definition.options.format().is_some_and(|format| format == "debezium-json")
     }
 
     /// Whether the table ends by itself.
@@ -98,10 +115,17 @@ impl TableSource for BoundTable {
     }
 }
 
-/// A topic with a primary key holds the latest row of each key.
+/// Metadata of a topic's records by which the records of one key follow each other.
+const UPSERT_ORDER: [&str; 2] = ["partition", "offset"];
+
+fn make_nullable(field: &mut FieldRef) {
+    *field = Arc::new(field.as_ref().clone().with_nullable(true));
+}
+
+/// A topic of JSON with a primary key holds the latest row of each key.
 pub fn is_upsert(options: &TableOptions, has_key: bool) -> bool {
     match options.connector() {
-        "topic" => has_key,
+        "topic" => has_key && options.format().is_none_or(|format| format == "json"),
         "upsert-kafka" => true,
         _ => false,
     }
