@@ -36,7 +36,9 @@ fn place(error: &Error, declared: &Range<usize>, script: &str) -> Option<Place> 
     let begins_options = |at: &usize| upper[at + "WITH".len()..].trim_start().starts_with('(');
     let options = upper.match_indices("WITH").map(|(at, _)| at).filter(begins_options).last().unwrap_or(text.len());
     // A key or a value in single quotes is more precise than the name of a connector or format in backquotes.
-    let quoted = ['\'', '`'].into_iter().flat_map(|quote| error.message().split(quote).skip(1).step_by(2));
+    // Of several in backquotes the last one is what is wrong: "the `x` connector has no format `y`".
+    let quoted = |quote| error.message().split(quote).skip(1).step_by(2).collect::<Vec<_>>();
+    let quoted = quoted('\'').into_iter().chain(quoted('`').into_iter().rev());
     let mut literals = quoted.map(|name| format!("'{name}'")).chain(["'connector'".to_owned()]);
     let found = literals.find_map(|literal| {
         let at = text[options..].find(&literal)?;

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use fleuve_base::{Env, Error, Result};
 use fleuve_flow::Batch;
 use fleuve_flow::connectors::{Connectors, Reader};
-use fleuve_flow::runtime::{Handle, Outcome, StartOptions, start};
+use fleuve_flow::runtime::{Handle, Outcome, StartOptions, begin, start};
 use fleuve_flow::sink::{Guarantee, Lane, Lanes, Sink};
 use fleuve_flow::source::{Chunk, Claim, Decoded, Decoder, Range, Scan, Source, Waker};
 use fleuve_journal::{Log, LogOptions};
@@ -102,6 +102,8 @@ struct WrittenSink {
     written: Written,
     lanes: usize,
     commit_takes: Duration,
+    commit_fails: bool,
+    recovered: Arc<Mutex<Vec<String>>>,
 }
 
 impl Sink for WrittenSink {
@@ -113,7 +115,8 @@ impl Sink for WrittenSink {
         Guarantee::ExactlyOnce
     }
 
-    fn recover(&self, _committed: &[String]) -> Result<()> {
+    fn recover(&self, committed: &[String]) -> Result<()> {
+        self.recovered.lock().expect("no panic").extend_from_slice(committed);
         Ok(())
     }
 
@@ -123,7 +126,10 @@ impl Sink for WrittenSink {
 
     fn commit(&self, _committed: &[String]) -> Result<()> {
         std::thread::sleep(self.commit_takes);
-        Ok(())
+        match self.commit_fails {
+            true => Err(Error::internal("the output cannot be shown")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -151,8 +157,8 @@ impl Lane for WrittenLane {
         Ok(())
     }
 
-    fn checkpoint(&mut self, _epoch: u64) -> Result<String> {
-        Ok(String::new())
+    fn checkpoint(&mut self, epoch: u64) -> Result<String> {
+        Ok(format!("lane {} up to {epoch}", self.lane))
     }
 }
 
@@ -162,6 +168,8 @@ struct World {
     fail_at: Option<u64>,
     written: Written,
     commit_takes: Duration,
+    commit_fails: bool,
+    recovered: Arc<Mutex<Vec<String>>>,
 }
 
 impl Connectors for World {
@@ -170,8 +178,13 @@ impl Connectors for World {
     }
 
     fn sink(&self, _reader: &Reader<'_>, _spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
-        let written = self.written.clone();
-        Ok(Arc::new(WrittenSink { written, lanes: 3, commit_takes: self.commit_takes }))
+        Ok(Arc::new(WrittenSink {
+            written: self.written.clone(),
+            lanes: 3,
+            commit_takes: self.commit_takes,
+            commit_fails: self.commit_fails,
+            recovered: self.recovered.clone(),
+        }))
     }
 }
 
@@ -241,6 +254,12 @@ fn pipeline(workers: usize, count: bool) -> Pipeline {
 fn launch(plan: Pipeline, world: World, log: Option<&Arc<Log>>, dir: &Path) -> Result<Handle> {
     let durable = log.map(|log| (log.clone(), dir.to_owned()));
     start(plan, &StartOptions { env: Env::system(), durable, connectors: Arc::new(world) })
+}
+
+/// A short snapshot interval is not needed where only the last snapshot counts.
+fn one_snapshot(mut plan: Pipeline) -> Pipeline {
+    plan.settings.snapshot_interval_ms = 60_000;
+    plan
 }
 
 fn open(dir: &Path) -> Arc<Log> {
@@ -328,4 +347,21 @@ fn no_epochs_without_rows_while_a_snapshot_takes_long() {
     // A chunk of 100 rows makes at most one epoch, and there is one to end with.
     let epochs = stats.epoch.load(Ordering::Relaxed);
     assert!(epochs <= 1_000 + 2, "{epochs} epochs for 1,000 chunks");
+}
+
+#[test]
+fn what_a_finished_run_committed_is_shown_after_a_crash_before_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    let plan = one_snapshot(pipeline(1, false));
+    let world = World { limit: 1_000, commit_fails: true, ..World::default() };
+    let handle = launch(plan.clone(), world, Some(&log), dir.path()).expect("starts");
+    handle.wait().expect_err("the last snapshot is valid, but its output is not shown");
+    let recovered = Arc::new(Mutex::new(vec![]));
+    let world = World { limit: 1_000, recovered: recovered.clone(), ..World::default() };
+    let durable = Some((log, dir.path().to_owned()));
+    let options = StartOptions { env: Env::system(), durable, connectors: Arc::new(world) };
+    let unfinished = begin(vec![plan], &options).expect("begins");
+    assert!(unfinished.is_empty(), "the pipeline has finished");
+    assert_eq!(recovered.lock().expect("no panic").len(), 3, "one acknowledgement for each lane");
 }

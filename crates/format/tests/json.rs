@@ -591,6 +591,11 @@ fn a_line_that_is_cut_off_is_bad_wherever_it_was_cut() {
         let lines = format!("{whole}\n{}\n{whole}\n", &whole[..cut]);
         assert_eq!(decode(&wanted, JsonOptions::default(), &lines).is_err(), shows, "{lines}");
     }
+    for bad in ["{\"a\":1,5}", "{\"a\":1 5}", "{\"a\":1]}", "{\"a\":1,}", "{\"a\":1,{}}", "{\"a\":1:2}"] {
+        let lines = format!("{}{bad}\n", "{\"a\":1,\"b\":2}\n{\"a\":1 , \"b\":2}\n{\"a\":1}\n".repeat(2));
+        let error = decode(&wanted, JsonOptions::default(), &lines).expect_err(bad);
+        assert_eq!(error.code(), "E410", "{bad}: {error}");
+    }
     assert_eq!(batch(&wanted, "{\"a\":1} \t\r\n{\"a\":2}\r\n{\"a\":3}").num_rows(), 3);
 }
 

@@ -95,7 +95,8 @@ impl HighWatermark {
             None => waiting.tickets.push((end, callback)),
             Some(outcome) => {
                 drop(waiting);
-                callback(outcome);
+                // The same whether the commit was faster than the caller or not.
+                guard(|| callback(outcome));
             }
         }
     }
@@ -121,7 +122,7 @@ fn wake_all(subscribers: &[(u64, Waker)]) {
     subscribers.iter().for_each(|(_, wake)| guard(|| wake()));
 }
 
-/// One caller's panic must not end the thread that commits for all.
+/// One callback's panic must not end the thread that commits for all.
 fn guard(callback: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(callback)).is_err() {
         tracing::error!("a callback of the log panicked");

@@ -87,7 +87,10 @@ impl Session {
             Statement::Query(query) => self.query(query).map(Outcome::Query),
             Statement::Explain(what) => self.explain(what).map(Outcome::Explain),
         }
-        .map_err(|error| error.at(Place::sql(statement.span.0, statement.span.1)))
+        .map_err(|error| {
+            let (start, end) = place_in_statement(&error, statement);
+            error.at(Place::sql(start, end))
+        })
     }
 
     fn create_table(&mut self, create: &CreateTable, text: &str) -> Result<Outcome> {
@@ -218,6 +221,24 @@ impl Session {
 }
 
 /// Puts an error that has no place yet at these bytes of the script.
+/// Where a statement has what an error without a place is about: the name that its message quotes first, if the statement has
+/// that once; or else all of it.
+fn place_in_statement(error: &Error, statement: &ParsedStatement) -> ByteSpan {
+    let (start, end) = statement.span;
+    let Some(name) = error.message().split('`').nth(1).filter(|name| !name.is_empty()) else { return (start, end) };
+    let is_word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let bytes = statement.text.as_bytes();
+    let alone = |at: &usize| {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        !is_word(before) && !is_word(bytes.get(at + name.len()))
+    };
+    let mut found = statement.text.match_indices(name).map(|(at, _)| at).filter(alone);
+    match (found.next(), found.next()) {
+        (Some(at), None) => (start + at, start + at + name.len()),
+        _ => (start, end),
+    }
+}
+
 fn at(span: ByteSpan) -> impl FnOnce(Error) -> Error {
     move |error| error.at(Place::sql(span.0, span.1))
 }

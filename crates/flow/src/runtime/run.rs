@@ -126,8 +126,12 @@ pub fn begin(pipelines: Vec<Pipeline>, options: &StartOptions) -> Result<Vec<Pip
     let open = |pipeline: Pipeline| {
         let store = PipelineStore::open(options.env.clone(), dir, &pipeline.name)?;
         let stored = stored_plan(&store, pipeline.clone(), &options.env)?;
-        let finished = store.latest()?.is_some_and(|m| m.last && m.epoch > stored.begun_after);
-        Ok((!finished).then_some(pipeline))
+        let Some(manifest) = store.latest()?.filter(|m| m.last && m.epoch > stored.begun_after) else {
+            return Ok(Some(pipeline));
+        };
+        // A crash may have come between its last snapshot and the moment when the sinks show what that committed.
+        open_sinks(&*options.connectors, &stored.pipeline, &stored.identity(), Some(&manifest))?;
+        Ok(None)
     };
     let begun = pipelines.into_iter().map(open).collect::<Result<Vec<_>>>()?;
     Ok(begun.into_iter().flatten().collect())
@@ -327,7 +331,8 @@ impl<'a> Launch<'a> {
         let stats = Arc::new(Stats::default());
         let lookups = self.lookups(&stats)?;
         let sources = self.sources()?;
-        let sinks = self.sinks()?;
+        let committed = self.past.committed.as_ref();
+        let sinks = open_sinks(&*self.options.connectors, &pipeline, &self.identity, committed)?;
         let opened: Vec<_> = sources.iter().map(|(node, (source, _))| (*node, source.clone())).collect();
         let coordinator = self.coordinator(&opened);
         opened.iter().for_each(|(_, source)| source.subscribe(coordinator.waker()));
@@ -395,19 +400,6 @@ impl<'a> Launch<'a> {
         Reader { pipeline: &self.identity, node }
     }
 
-    fn sinks(&self) -> Result<BTreeMap<NodeId, Arc<dyn Sink>>> {
-        let mut sinks = BTreeMap::new();
-        for (node, operator) in self.pipeline.nodes.iter().map(|n| &n.operator).enumerate() {
-            if let Operator::Sink(spec) = operator {
-                let sink = self.options.connectors.sink(&self.reader(node), spec)?;
-                let committed = self.past.committed.as_ref().and_then(|m| m.acknowledgements.get(&node));
-                sink.recover(committed.map_or(&[], Vec::as_slice))?;
-                sinks.insert(node, sink);
-            }
-        }
-        Ok(sinks)
-    }
-
     fn lookups(&self, stats: &Stats) -> Result<BTreeMap<NodeId, Vec<RecordBatch>>> {
         let mut lookups = BTreeMap::new();
         for (node, n) in self.pipeline.nodes.iter().enumerate() {
@@ -460,6 +452,25 @@ impl<'a> Launch<'a> {
             }
         }
     }
+}
+
+/// Opens the sinks of a pipeline; they finish what the last snapshot committed.
+fn open_sinks(
+    connectors: &dyn Connectors,
+    pipeline: &Pipeline,
+    identity: &str,
+    committed: Option<&Manifest>,
+) -> Result<BTreeMap<NodeId, Arc<dyn Sink>>> {
+    let mut sinks = BTreeMap::new();
+    for (node, operator) in pipeline.nodes.iter().map(|n| &n.operator).enumerate() {
+        if let Operator::Sink(spec) = operator {
+            let sink = connectors.sink(&Reader { pipeline: identity, node }, spec)?;
+            let committed = committed.and_then(|m| m.acknowledgements.get(&node));
+            sink.recover(committed.map_or(&[], Vec::as_slice))?;
+            sinks.insert(node, sink);
+        }
+    }
+    Ok(sinks)
 }
 
 /// Where the journal holds the pipeline's last epoch already, its replay takes the final snapshot.

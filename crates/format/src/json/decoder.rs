@@ -169,7 +169,7 @@ fn walk_line(
         // What was wanted is there, but the line is cut off: half a record is no record.
         Ok(_) if !is_closed(source.block, start, next) => {
             let end = start + source.block[start..next].trim_ascii_end().len();
-            assembly.reject(line, end, "the line ends before its JSON object does");
+            assembly.reject(line, end, "the line ends in the middle of the JSON value");
         }
         Ok(Outcome::Row) if plan.filters.all_present(assembly.table.current_row()) => assembly.keep(line),
         Ok(_) => assembly.filter(),

@@ -301,6 +301,10 @@ impl RowScanner<'_> {
         if !(row || self.progress.filtered && self.progress.max_left == 0) {
             return Ok(());
         }
+        // What follows is not read any more, but the value must have ended here: `3,5` is not 3.
+        if !self.scanner.goes_on(at) {
+            return Ok(self.scanner.missing(self.scanner.skip_blanks(at), "expected `,` and a key, or `}`")?);
+        }
         let ends_with_value = self.trace.literal == at;
         if !ends_with_value {
             self.step(at, Then::Nothing);

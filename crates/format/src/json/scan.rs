@@ -51,6 +51,24 @@ impl<'a> Scanner<'a> {
         at
     }
 
+    /// Whether an object goes on at `position` as it should behind a member: with another one, or with its end.
+    #[inline(always)]
+    pub(crate) fn goes_on(self, position: usize) -> bool {
+        match (self.byte(position), self.byte(position + 1)) {
+            (b',', b'"') | (b'}', _) => true,
+            _ => self.goes_on_after_blanks(position),
+        }
+    }
+
+    #[inline(never)]
+    fn goes_on_after_blanks(self, position: usize) -> bool {
+        let at = self.skip_blanks(position);
+        match self.byte(at) {
+            b',' => self.byte(self.skip_blanks(at + 1)) == b'"',
+            byte => byte == b'}',
+        }
+    }
+
     /// After white space and `wanted`; otherwise an error that says `what` is missing.
     pub(crate) fn expect(self, position: usize, wanted: u8, what: &'static str) -> Scanned<usize> {
         let at = self.skip_blanks(position);

@@ -115,7 +115,8 @@ impl Shapes {
                 }
             }
             if node.is(DONE | MAX_DONE) && (filtered || node.is(DONE)) {
-                if node.is(END) && scanner.byte(at) != b'\n' {
+                let goes_on = if node.is(END) { scanner.byte(at) == b'\n' } else { scanner.goes_on(at) };
+                if !goes_on {
                     return Walk::Unknown;
                 }
                 return Walk::Known(if filtered { Outcome::Filtered } else { Outcome::Row });

@@ -156,6 +156,9 @@ fn with_hints(error: Error, words: &[&str], tokens: &[TokenWithSpan], index: usi
     let (start, end) = token_place(tokens, index, script);
     let error = error.at(Place::sql(start, end));
     let Some(found) = tokens.get(index).and_then(unquoted) else { return error };
+    if let Some(hint) = clause_hint(found, tokens, index) {
+        return error.with_hint(hint);
+    }
     let known = |list: &[&str]| list.iter().any(|word| word.eq_ignore_ascii_case(found));
     if known(words) || known(CLAUSES) || known(KEYWORDS) {
         let after_comma = index.checked_sub(1).is_some_and(|before| tokens[before].token == Token::Comma);
@@ -170,6 +173,16 @@ fn with_hints(error: Error, words: &[&str], tokens: &[TokenWithSpan], index: usi
         _ => nearest(found, words.iter().copied()),
     };
     near.into_iter().fold(error, |error, near| error.with_hint(format!("did you mean `{near}`?")))
+}
+
+/// The hint for a clause that is not complete: `GROUP id`, `SELECT FROM t`.
+fn clause_hint(found: &str, tokens: &[TokenWithSpan], index: usize) -> Option<String> {
+    let is = |at: usize, word: &str| tokens.get(at).and_then(unquoted).is_some_and(|t| t.eq_ignore_ascii_case(word));
+    let before = index.checked_sub(1)?;
+    if ["GROUP", "ORDER", "PARTITION"].iter().any(|word| is(index, word)) && !is(index + 1, "BY") {
+        return Some(format!("write {} BY", found.to_uppercase()));
+    }
+    (is(index, "FROM") && is(before, "SELECT")).then(|| "name columns before FROM, or * for all of them".to_owned())
 }
 
 /// Keywords that users often take for column names.
@@ -192,8 +205,10 @@ fn misspelt_clause(tokens: &[TokenWithSpan], index: usize) -> Option<(usize, &'s
             | Token::SingleQuotedString(_)
             | Token::Mul
     );
-    let is_keyword = CLAUSES.iter().chain(KEYWORDS).any(|keyword| keyword.eq_ignore_ascii_case(word));
-    if !may_be_alias || is_keyword || word.chars().count() < 3 {
+    let is_keyword = |word: &str| CLAUSES.iter().chain(KEYWORDS).any(|keyword| keyword.eq_ignore_ascii_case(word));
+    // Behind a keyword stands the name itself, not its alias.
+    let names = unquoted(tokens.get(before.checked_sub(1)?)?).is_some_and(is_keyword);
+    if !may_be_alias || names || is_keyword(word) || word.chars().count() < 3 {
         return None;
     }
     let near = nearest(word, CLAUSES.iter().copied())?;

@@ -166,7 +166,7 @@ impl Lowering {
         let time = match self.graph.time_of(&input, &lowered) {
             Time::Processing => None,
             Time::Event | Time::RowtimeOfWindow(_) => Some(in_milliseconds(lowered, &data_type)),
-            _ => return Err(fail(no_time_attribute(&time.schema_name().to_string().replace("t.", "")))),
+            _ => return Err(fail(no_time_attribute(&time.schema_name().to_string(), &data_type))),
         };
         let mut groups = vec![];
         for (index, expr) in aggregate.group_expr.iter().enumerate() {

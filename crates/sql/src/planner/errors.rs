@@ -62,7 +62,8 @@ fn schema_error(error: SchemaError) -> Error {
         SchemaError::FieldNotFound { field, valid_fields } => unknown_column(&field, &valid_fields),
         SchemaError::AmbiguousReference { field } => at_opt(
             Error::input("E013", format!("column `{}` is ambiguous", field.name))
-                .with_hint(format!("write the table before it: `t`.`{}`", field.name)),
+                .with_detail("several tables of this FROM have a column of this name")
+                .with_hint(format!("put the table's name or alias before it, as in a.{}", field.name)),
             place_of(field.spans.first()),
         ),
         SchemaError::DuplicateQualifiedField { qualifier, name } => duplicate(&format!("{qualifier}.{name}"), &name),
@@ -110,10 +111,16 @@ fn same_table(column: &Column, relation: &TableReference) -> bool {
 
 fn columns_text(columns: &[&Column]) -> String {
     if columns.is_empty() {
-        return "no column is in scope here".to_owned();
+        return "no column is in scope here: there is no FROM, or the place takes constants only".to_owned();
     }
-    let mut names: Vec<&str> = columns.iter().take(COLUMNS_SHOWN_MAX).map(|column| column.name.as_str()).collect();
-    if columns.len() > COLUMNS_SHOWN_MAX {
+    let mut names: Vec<&str> = vec![];
+    for column in columns {
+        if !names.contains(&column.name.as_str()) {
+            names.push(&column.name);
+        }
+    }
+    if names.len() > COLUMNS_SHOWN_MAX {
+        names.truncate(COLUMNS_SHOWN_MAX);
         names.push("…");
     }
     format!("columns in scope: {}", names.join(", "))
@@ -130,6 +137,20 @@ fn plan_error(message: &str) -> Error {
     if has("Aggregate functions are not allowed in the WHERE") {
         return Error::input("E022", "an aggregate function cannot stand in WHERE")
             .with_hint("filter groups with HAVING, or rows of one aggregate with FILTER (WHERE …)");
+    }
+    if has("non-boolean predicate") {
+        return condition_error(&first_line);
+    }
+    if has("Aggregate function calls cannot be nested") {
+        return Error::input("E022", "an aggregate function cannot stand inside another one")
+            .with_hint("aggregate twice: SELECT SUM(n) FROM (SELECT COUNT(*) AS n FROM … GROUP BY …)");
+    }
+    if let Some(own) = own_error(message) {
+        return own;
+    }
+    if has("Substring without for/from") {
+        return Error::input("E021", "`SUBSTRING` takes a string, a position, and perhaps a length")
+            .with_hint("for example SUBSTRING(item, 1, 3), or SUBSTRING(item FROM 1 FOR 3)");
     }
     if has("Invalid function") {
         return Error::input("E011", first_line);
@@ -149,6 +170,31 @@ fn plan_error(message: &str) -> Error {
         return type_error(&first_line);
     }
     Error::input("E022", first_line)
+}
+
+/// One of our own errors that the library has wrapped into prose: `… External error: error[E020]: text. No function
+/// matches …`.
+fn own_error(message: &str) -> Option<Error> {
+    let (_, own) = message.split_once("External error: error[")?;
+    let (_, text) = own.split_once("]: ")?;
+    let text = text.split_once(". No function matches").map_or(text, |(text, _)| text);
+    let text = text.lines().next().unwrap_or(text);
+    // In backquotes the function's name is found in the query.
+    let name = message.split_once("Function '").and_then(|(_, rest)| rest.split('\'').next()).unwrap_or("");
+    let name = name.to_uppercase();
+    let text = if name.is_empty() { text.to_owned() } else { text.replacen(&name, &format!("`{name}`"), 1) };
+    if text.ends_with(" arguments") {
+        return Some(Error::input("E021", text));
+    }
+    Some(Error::input("E020", text).with_hint("convert the argument: CAST(… AS …)"))
+}
+
+/// `Cannot create filter with non-boolean predicate 't.x' returning Utf8`.
+fn condition_error(line: &str) -> Error {
+    let quoted = line.split('\'').nth(1).unwrap_or("the condition");
+    let name = quoted.rsplit('.').next().unwrap_or(quoted);
+    Error::input("E020", format!("`{name}` is not BOOLEAN, so it cannot be a condition"))
+        .with_hint(format!("compare it with something, as in {name} = …, or test it: {name} IS NOT NULL"))
 }
 
 fn type_error(line: &str) -> Error {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::logical_plan::{Limit, Sort, TableScan, Union, Values};
 use datafusion_expr::{Expr as Logical, LogicalPlan};
@@ -168,7 +168,7 @@ impl Lowering {
         let time = match self.graph.time_of(&input, &time) {
             Time::Processing => None,
             Time::Event | Time::RowtimeOfWindow(_) => Some(in_milliseconds(time, &data_type)),
-            _ => return Err(at_opt(no_time_attribute(&function.time.name), function.place.clone())),
+            _ => return Err(at_opt(no_time_attribute(&function.time.name, &data_type), function.place.clone())),
         };
         let partition: Vec<Logical> = function.partition.iter().cloned().map(Logical::Column).collect();
         let partition = self.exprs(&input, &partition, schema)?;
@@ -381,10 +381,24 @@ fn count(expr: &Logical) -> Result<Option<u64>> {
 }
 
 /// The error for a window over a column that is no time attribute.
-pub fn no_time_attribute(column: &str) -> Error {
+pub fn no_time_attribute(column: &str, data_type: &DataType) -> Error {
+    let column = column.rsplit('.').next().unwrap_or(column);
+    let declare = |column: &str| format!("WATERMARK FOR {column} AS {column} - INTERVAL '5' SECOND");
+    let hint = match data_type {
+        DataType::Timestamp(..) => format!("declare {} in its table", declare(column)),
+        DataType::Int64 => format!(
+            "compute a TIMESTAMP from it in its table, ts AS TO_TIMESTAMP_LTZ({column}, 3), and declare {}",
+            declare("ts")
+        ),
+        DataType::Utf8 => format!(
+            "compute a TIMESTAMP from it in its table, ts AS TO_TIMESTAMP({column}), and declare {}",
+            declare("ts")
+        ),
+        _ => format!("declare a TIMESTAMP column in its table, and {}", declare("ts")),
+    };
     Error::input("E023", format!("`{column}` is not a time attribute, so windows cannot be made of it"))
         .with_detail("a time attribute is a table's WATERMARK column or PROCTIME(), passed on unchanged")
-        .with_hint(format!("declare WATERMARK FOR {column} AS {column} - INTERVAL '5' SECOND in its table"))
+        .with_hint(hint)
 }
 
 fn not_in_this_build(plan: &LogicalPlan) -> Error {

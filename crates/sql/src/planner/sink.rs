@@ -144,11 +144,9 @@ fn stored(expr: Expr, field: &FieldRef, column: &ColumnDef, wanted: &DataType, t
             display(wanted),
             display(own)
         );
-        return Err(Error::input("E020", text).with_hint(format!(
-            "convert it in the query: CAST({} AS {})",
-            field.name(),
-            display(wanted)
-        )));
+        return Err(
+            Error::input("E020", text).with_hint(format!("convert it in the query: CAST(… AS {})", display(wanted)))
+        );
     }
     Ok(super::scan::recast(expr, wanted))
 }
