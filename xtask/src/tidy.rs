@@ -62,6 +62,7 @@ pub fn check(root: &Path) -> Result<(), String> {
     problems.extend(layers(root));
     problems.extend(sources(root));
     problems.extend(promises(root));
+    problems.extend(codes(root));
     problems.extend(architecture(root));
     match problems.len() {
         0 => Ok(()),
@@ -156,6 +157,32 @@ fn promises(root: &Path) -> Vec<String> {
         .collect()
 }
 
+/// Every code of an error is one that `fleuve help` can explain.
+fn codes(root: &Path) -> Vec<String> {
+    let registry = files::text(&root.join("crates/base/src/codes.rs"));
+    let registry = codes_in(&registry);
+    let mut problems = vec![];
+    for path in files::with_extension(&root.join("crates"), "rs") {
+        let relative = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        if metrics::is_test_file(&relative) {
+            continue;
+        }
+        let text = files::text(&path);
+        let unknown = codes_in(&text).into_iter().filter(|code| !registry.contains(code));
+        problems.extend(unknown.map(|code| format!("{relative}: {code} is not in crates/base/src/codes.rs")));
+    }
+    problems
+}
+
+/// The string literals that are a code: a letter and three digits.
+fn codes_in(text: &str) -> Vec<&str> {
+    let is_code = |word: &&str| {
+        let digits = word.strip_prefix(['E', 'W']).unwrap_or("");
+        digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    text.split('"').filter(is_code).collect()
+}
+
 fn architecture(root: &Path) -> Vec<String> {
     let lines = files::text(&root.join("ARCHITECTURE.md")).lines().count();
     match lines {
@@ -176,6 +203,12 @@ mod tests {
         if let Err(problems) = check(&files::root()) {
             panic!("{problems}");
         }
+    }
+
+    #[test]
+    fn codes_are_read_from_string_literals_only() {
+        let text = "Error::input(\"E012\", \"an E013 in prose\") // E014\nwarning(\"W103\")";
+        assert_eq!(codes_in(text), ["E012", "W103"]);
     }
 
     #[test]

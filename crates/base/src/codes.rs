@@ -189,6 +189,11 @@ pub const CODES: &[Code] = &[
         "The file is empty, so its columns cannot be found out. Declare them with CREATE TABLE.",
     ),
     code(
+        "E407",
+        "the pipeline is running",
+        "What was asked for needs the pipeline to be stopped, and it runs or has not stopped in time. `fleuve job stop NAME` stops it.",
+    ),
+    code(
         "E410",
         "a record cannot be read",
         "A line or a record is not what its format promises, or lacks what was asked of it.",

@@ -25,8 +25,10 @@ pub mod error;
 pub mod fs;
 pub mod fs_memory;
 pub mod limits;
+mod nearest;
 
 pub use env::{Clock, Env, Random, SystemClock, SystemRandom};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use fs::{File, Fs, LockGuard, OsFs};
 pub use fs_memory::MemoryFs;
+pub use nearest::nearest;

@@ -45,7 +45,10 @@ impl Alarm {
     /// Wakes everyone at a moment of the monotonic clock, or at an earlier one that was asked for before.
     pub(crate) fn wake_at(&self, moment: Duration) -> Result<()> {
         let mut state = self.shared.state.lock();
-        state.due = Some(state.due.map_or(moment, |due| due.min(moment)));
+        if state.running && state.due.is_some_and(|due| due <= moment) {
+            return Ok(());
+        }
+        state.due = Some(moment);
         if !state.running {
             let shared = self.shared.clone();
             std::thread::Builder::new()

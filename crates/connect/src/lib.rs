@@ -28,7 +28,6 @@
 mod alarm;
 mod blackhole;
 mod changelog;
-mod codes;
 pub mod consume;
 mod datagen;
 mod decode;
@@ -47,7 +46,6 @@ mod standard;
 mod testing;
 mod topic;
 
-pub use codes::CODES;
 pub use options::{ConnectorDoc, OptionDoc, OptionKind, documentation};
 pub use print::Output;
 pub use standard::{StandardConnectors, check_sink, check_source};

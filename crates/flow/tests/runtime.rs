@@ -25,11 +25,14 @@ struct Numbers {
     next: AtomicU64,
     scan: Scan,
     fail_at: Option<u64>,
+    /// Never finished: there may always be more.
+    endless: bool,
+    claims: Arc<AtomicU64>,
 }
 
 impl Source for Numbers {
     fn bounded(&self) -> bool {
-        true
+        !self.endless
     }
 
     fn splits(&self) -> Vec<String> {
@@ -37,9 +40,10 @@ impl Source for Numbers {
     }
 
     fn claim(&self, _bytes_max: usize) -> Result<Claim> {
+        self.claims.fetch_add(1, Ordering::Relaxed);
         let start = self.next.fetch_add(100, Ordering::Relaxed);
         if start >= self.limit {
-            return Ok(Claim::Finished);
+            return Ok(if self.endless { Claim::Pending } else { Claim::Finished });
         }
         std::thread::sleep(Duration::from_micros(200));
         let range = Range { split: 0, item: 0, start, end: (start + 100).min(self.limit) };
@@ -165,6 +169,8 @@ impl Lane for WrittenLane {
 #[derive(Default)]
 struct World {
     limit: u64,
+    endless: bool,
+    claims: Arc<AtomicU64>,
     fail_at: Option<u64>,
     written: Written,
     commit_takes: Duration,
@@ -174,7 +180,15 @@ struct World {
 
 impl Connectors for World {
     fn source(&self, _reader: &Reader<'_>, _spec: &SourceSpec, scan: Scan) -> Result<Arc<dyn Source>> {
-        Ok(Arc::new(Numbers { limit: self.limit, next: AtomicU64::new(0), scan, fail_at: self.fail_at }))
+        let (endless, claims) = (self.endless, self.claims.clone());
+        Ok(Arc::new(Numbers {
+            limit: self.limit,
+            next: AtomicU64::new(0),
+            scan,
+            fail_at: self.fail_at,
+            endless,
+            claims,
+        }))
     }
 
     fn sink(&self, _reader: &Reader<'_>, _spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
@@ -364,4 +378,25 @@ fn what_a_finished_run_committed_is_shown_after_a_crash_before_it_was() {
     let unfinished = begin(vec![plan], &options).expect("begins");
     assert!(unfinished.is_empty(), "the pipeline has finished");
     assert_eq!(recovered.lock().expect("no panic").len(), 3, "one acknowledgement for each lane");
+}
+
+#[test]
+fn idle_workers_sleep() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for workers in [1, 2] {
+        let (written, claims) = (Written::default(), Arc::new(AtomicU64::new(0)));
+        let world =
+            World { limit: 1_000, endless: true, claims: claims.clone(), written: written.clone(), ..World::default() };
+        let handle = launch(pipeline(workers, false), world, None, dir.path()).expect("starts");
+        while written.net().len() < 500 {
+            std::thread::yield_now();
+        }
+        let before = claims.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(300));
+        let asked = claims.load(Ordering::Relaxed) - before;
+        (handle.stopper())();
+        assert_eq!(handle.wait().expect("ends"), Outcome::Stopped);
+        // Awake, a worker would ask a hundred times in a millisecond.
+        assert!(asked < 3_000, "{workers} workers asked {asked} times in 300 ms");
+    }
 }

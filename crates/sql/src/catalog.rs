@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::DataType;
-use fleuve_base::{Error, Result};
+use fleuve_base::{Error, Result, nearest};
 use fleuve_plan::TableOptions;
 use sqlparser::ast;
 
@@ -275,20 +275,4 @@ fn find_ignoring_case<'a, T>(map: &'a BTreeMap<String, T>, name: &str) -> Option
         (Some((_, value)), None) => Some(value),
         _ => None,
     }
-}
-
-/// The candidate most like `name`, if any is like enough to be what was meant.
-///
-/// Similarity is Damerau–Levenshtein distance (Damerau 1964), at most a third of the name's length (but
-/// one is allowed from two letters on); a candidate that differs in case only always wins, and of equally near ones that
-/// which goes on from the name.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted = name.to_lowercase();
-    let length = wanted.chars().count();
-    let limit = (length / 3).max(1).min(length.saturating_sub(1));
-    let distance = |candidate: &str| strsim::damerau_levenshtein(&wanted, &candidate.to_lowercase());
-    let near = candidates.into_iter().map(|candidate| (distance(candidate), candidate));
-    near.filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, candidate)| (*distance, !candidate.to_lowercase().starts_with(&wanted)))
-        .map(|(_, found)| found)
 }

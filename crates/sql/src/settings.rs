@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fleuve_base::limits::WORKERS_MAX;
-use fleuve_base::{Error, Result};
+use fleuve_base::{Error, Result, nearest};
 use fleuve_plan::Settings;
-
-use crate::catalog::nearest;
 
 /// A setting: its name, what values it takes, and what it is for.
 #[derive(Debug, Clone, Copy)]

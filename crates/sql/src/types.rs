@@ -19,10 +19,8 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Fields, IntervalUnit, TimeUnit};
-use fleuve_base::{Error, Result};
+use fleuve_base::{Error, Result, nearest};
 use sqlparser::ast::{self, ArrayElemTypeDef, ExactNumberInfo, TimezoneInfo};
-
-use crate::catalog::nearest;
 
 /// The time zone of TIMESTAMP_LTZ columns in memory.
 pub const LOCAL_ZONE: &str = "UTC";

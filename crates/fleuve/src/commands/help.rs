@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::CommandFactory;
-use fleuve_base::{Error, Result, codes};
+use fleuve_base::{Error, Result, codes, nearest};
 
 use crate::args::Arguments;
 
@@ -45,8 +45,9 @@ fn connector(name: Option<&str>) -> Result<String> {
     };
     let found = all.iter().find(|c| c.name == name).ok_or_else(|| {
         let names: Vec<&str> = all.iter().map(|c| c.name).collect();
-        Error::input("E404", format!("there is no connector `{name}`"))
-            .with_detail(format!("there are: {}", names.join(", ")))
+        let error = Error::input("E404", format!("there is no connector `{name}`"))
+            .with_detail(format!("there are: {}", names.join(", ")));
+        with_nearest(error, name, &names)
     })?;
     let mut text = format!("{}: {}\n\n", found.name, found.doc);
     for option in found.options {
@@ -62,8 +63,19 @@ fn function(name: Option<&str>) -> Result<String> {
         None => Ok(all.iter().map(|f| format!("{:20} {}\n", f.name, f.summary)).collect()),
         Some(name) => match all.iter().find(|f| f.name.eq_ignore_ascii_case(name)) {
             Some(f) => Ok(format!("{}\n\n{}\n\nexample: {}\n", f.signature, f.summary, f.example)),
-            None => Err(Error::input("E404", format!("there is no function `{name}`"))),
+            None => {
+                let names: Vec<String> = all.iter().map(|f| f.name.to_uppercase()).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                Err(with_nearest(Error::input("E404", format!("there is no function `{name}`")), name, &names))
+            }
         },
+    }
+}
+
+fn with_nearest(error: Error, name: &str, names: &[&str]) -> Error {
+    match nearest(name, names.iter().copied()) {
+        Some(near) => error.with_hint(format!("did you mean {near}?")),
+        None => error,
     }
 }
 

@@ -118,7 +118,7 @@ pub fn stop(name: &str, data: &DataArguments) -> Result<()> {
         if Instant::now() > deadline {
             let message =
                 format!("process {} has not stopped within {} s", pid.as_raw_nonzero(), STOP_TIMEOUT.as_secs());
-            return Err(Error::new(ErrorKind::Conflict, "E404", message));
+            return Err(Error::new(ErrorKind::Conflict, "E407", message));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -132,7 +132,7 @@ pub fn remove(name: &str, data: &DataArguments) -> Result<()> {
     let job = find(&directory, name)?;
     if job.state == "running" {
         let message = format!("pipeline `{name}` is running");
-        return Err(Error::new(ErrorKind::Conflict, "E404", message).with_hint(format!("fleuve job stop {name}")));
+        return Err(Error::new(ErrorKind::Conflict, "E407", message).with_hint(format!("fleuve job stop {name}")));
     }
     let store = PipelineStore::open(Env::system(), &directory, name)?;
     if let Some(plan) = store.plan()? {

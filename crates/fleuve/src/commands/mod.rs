@@ -27,7 +27,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Discover(discover) => Ok(discover::run(discover)?),
         Command::Play(play) => run::play(play, json),
         Command::Produce(produce) => Ok(topic::produce(produce)?),
-        Command::Consume(consume) => Ok(topic::consume(consume)?),
+        Command::Consume(consume) => Ok(topic::consume(consume, json)?),
         Command::Job(JobCommand::Ls(data)) => Ok(job::list(data, json)?),
         Command::Job(JobCommand::Stop { name, data }) => Ok(job::stop(name, data)?),
         Command::Job(JobCommand::Rm { name, data }) => Ok(job::remove(name, data)?),

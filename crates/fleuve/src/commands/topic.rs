@@ -20,12 +20,15 @@ use crate::workspace::Workspace;
 pub fn list(data: &DataArguments, as_json: bool) -> Result<()> {
     let mut workspace = Workspace::open_existing(data.data.as_ref())?;
     let mut out = stdout().lock();
+    if !as_json {
+        writeln!(out, "{:40}  partitions       records", "topic").map_err(|e| io_error(&e))?;
+    }
     for topic in workspace.require_log()?.topics() {
         let records: u64 = topic.partitions().iter().map(|p| p.high_watermark() - p.log_start_offset()).sum();
         let (name, partitions) = (topic.name(), topic.partitions().len());
         let written = match as_json {
             true => writeln!(out, "{}", json!({"name": name, "partitions": partitions, "records": records})),
-            false => writeln!(out, "{name:40} {partitions:>3} partitions {records:>12} records"),
+            false => writeln!(out, "{name:40}  {partitions:>10}  {records:>12}"),
         };
         written.map_err(|e| io_error(&e))?;
     }
@@ -79,7 +82,7 @@ pub fn produce(arguments: &ProduceArguments) -> Result<()> {
 }
 
 /// `fleuve consume TOPIC`
-pub fn consume(arguments: &ConsumeArguments) -> Result<()> {
+pub fn consume(arguments: &ConsumeArguments, as_json: bool) -> Result<()> {
     let mut workspace = Workspace::open_existing(arguments.data.data.as_ref())?;
     let log = workspace.require_log()?.clone();
     let from = parse_from(&arguments.from, workspace.env.clock.now_ms())?;
@@ -91,7 +94,10 @@ pub fn consume(arguments: &ConsumeArguments) -> Result<()> {
             return Ok(ControlFlow::Break(()));
         }
         left -= 1;
-        let written = write_record(&arguments.output, &arguments.topic, partition, record, &mut out);
+        let written = match as_json {
+            true => writeln!(out, "{}", record_json(&arguments.topic, partition, record)),
+            false => write_record(&arguments.output, &arguments.topic, partition, record, &mut out),
+        };
         written.and_then(|()| if arguments.follow { out.flush() } else { Ok(()) }).map_err(|e| io_error(&e))?;
         Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
@@ -119,6 +125,13 @@ fn parse_from(text: &str, now_ms: i64) -> Result<From> {
         || Error::input("E019", format!("--from takes beginning, end, an offset or a time ago, not `{text}`"));
     let ago = fleuve_sql::settings::duration(text).map_err(|()| unknown().with_hint("for example 10m or 2 h"))?;
     Ok(From::Timestamp(now_ms - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// A record as kcat's `-J` has it, with the timestamp in ms since 1970. What is not UTF-8 has replacement characters.
+fn record_json(topic: &str, partition: u32, record: &Record<'_>) -> serde_json::Value {
+    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    json!({"topic": topic, "partition": partition, "offset": record.offset, "ts": record.timestamp_ms,
+           "key": text(record.key), "payload": text(record.value)})
 }
 
 /// Writes a record along a kcat format.

@@ -83,7 +83,8 @@ impl WorkerLoop {
         plan.coordinator.register_thread();
         // Whoever has news unparks the worker; spinning would take the processor from the threads that it waits for.
         let config = timely::WorkerConfig::default().idle_spin(Duration::ZERO);
-        let mut worker = Worker::new(config, allocator, None);
+        // Without a timer Timely never parks.
+        let mut worker = Worker::new(config, allocator, Some(Instant::now()));
         let built = build::dataflow(&plan, &mut worker, snapshots)?;
         Ok(WorkerLoop {
             index: worker.index(),

@@ -1,12 +1,11 @@
 //! What a syntax error says: what was expected, what was found, and which keyword may have been meant.
 
-use fleuve_base::{Error, Place};
+use fleuve_base::{Error, Place, nearest};
 use sqlparser::parser::ParserError;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::statement::ByteSpan;
 use super::token::byte_range;
-use crate::catalog::nearest;
 
 /// Keywords that continue or end a query: a misspelt one is first taken for an alias, so that the token after it is
 /// the one that sqlparser cannot read.

@@ -229,7 +229,7 @@ fn unknown_column(name: &Name, columns: &[ColumnDef]) -> Error {
     let error = Error::input("E012", format!("unknown column `{}`", name.value))
         .with_detail(format!("columns declared here: {}", names().collect::<Vec<_>>().join(", ")))
         .at(Place::sql(name.span.0, name.span.1));
-    let near = crate::catalog::nearest(&name.value, names());
+    let near = fleuve_base::nearest(&name.value, names());
     near.into_iter().fold(error, |error, near| error.with_hint(format!("did you mean `{near}`?")))
 }
 

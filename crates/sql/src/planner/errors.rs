@@ -3,9 +3,7 @@
 //! Spans come from the AST, whose columns are byte positions (the parser rewrites them), so no line is ever counted.
 
 use datafusion_common::{Column, DataFusionError, SchemaError, Span, TableReference};
-use fleuve_base::{Error, Place};
-
-use crate::catalog::nearest;
+use fleuve_base::{Error, Place, nearest};
 
 /// Columns that an error lists at most.
 const COLUMNS_SHOWN_MAX: usize = 30;

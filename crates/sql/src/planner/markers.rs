@@ -7,11 +7,10 @@ use datafusion_common::{Result, ScalarValue, not_impl_err, plan_err};
 use datafusion_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
 };
-use fleuve_base::Error;
+use fleuve_base::{Error, nearest};
 
 use super::errors::external;
 use super::extension::{WINDOW_COLUMNS, WINDOW_TYPE};
-use crate::catalog::nearest;
 use crate::types::display;
 
 /// A field of a ROW: `get_field(row, 'name')`.

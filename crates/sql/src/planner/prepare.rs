@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use fleuve_base::{Error, Result};
+use fleuve_base::{Error, Result, nearest};
 use sqlparser::ast::{
     self, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SelectItem, TableFactor, TableWithJoins,
@@ -21,7 +21,7 @@ use super::errors::at_opt;
 use super::extension::WINDOW_COLUMNS;
 use super::markers::{self, CLOCK, FIELD};
 use super::refuse;
-use crate::catalog::{Catalog, nearest};
+use crate::catalog::Catalog;
 use crate::parser::place;
 
 /// What names are looked up in.

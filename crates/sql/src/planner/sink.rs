@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use fleuve_base::{Error, Place, Result};
+use fleuve_base::{Error, Place, Result, nearest};
 use fleuve_plan::{Changelog, Expr, Literal, Operator, SinkSpec, TableOptions, Value};
 
 use super::lower::Lowering;
 use super::relation::{GraphNode, Relation, Step};
 use super::table::is_upsert;
-use crate::catalog::{ColumnDef, TableDef, nearest};
+use crate::catalog::{ColumnDef, TableDef};
 use crate::parser::{InsertStatement, Name};
 use crate::types::display;
 

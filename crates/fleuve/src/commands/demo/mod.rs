@@ -93,7 +93,12 @@ fn launch(workspace: &mut Workspace, text: &str, workers: usize) -> Result<Vec<H
             pipelines.push(pipeline);
         }
     }
-    start_all(pipelines, &options)
+    start_all(pipelines, &options).map_err(|error| match error.code() {
+        // What the general hint says of scripts does not help here.
+        "E401" => Error::new(error.kind(), "E401", "the demo was begun with another speed, or by another version")
+            .with_hint("give the --speed of last time, or begin again with --fresh"),
+        _ => error,
+    })
 }
 
 /// Shows the answers until the week is over, or someone has had enough.

@@ -1,5 +1,6 @@
 //! The demo on the screen: a picture that is redrawn in place on a terminal, plain lines elsewhere.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -16,8 +17,14 @@ use super::feed::{Feed, Fresh, answering};
 use crate::live::{clock_text, short};
 use crate::output::io_error;
 
-/// Lines of each list.
-const LINES: usize = 6;
+/// Rows of each list at most.
+const ROWS_MAX: usize = 6;
+
+/// Lines of the picture that hold no row: the title, three headers, blank lines, the footer.
+const LINES_WITHOUT_ROWS: usize = 10;
+
+/// What is assumed of a terminal that does not tell: columns and lines.
+const USUAL_SIZE: (u16, u16) = (100, 40);
 
 /// The demo's picture.
 pub struct View {
@@ -28,7 +35,8 @@ pub struct View {
     regions: BTreeMap<String, Region>,
     hours: u64,
     rate: (Instant, u64, f64),
-    drawn: bool,
+    /// What is on the screen.
+    picture: String,
 }
 
 #[derive(Default)]
@@ -50,7 +58,7 @@ impl View {
             regions: BTreeMap::new(),
             hours: 0,
             rate: (Instant::now(), 0, 0.0),
-            drawn: false,
+            picture: String::new(),
         }
     }
 
@@ -91,14 +99,13 @@ impl View {
 
     fn draw(&mut self, handles: &[Handle], feed: &Feed) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
-        if !self.drawn {
+        if self.picture.is_empty() {
             execute!(out, terminal::EnterAlternateScreen, cursor::Hide)?;
-            self.drawn = true;
         }
-        let picture = self.picture(handles, feed);
-        let height = terminal::size().map_or(40, |(_, rows)| usize::from(rows));
+        let (width, height) = terminal::size().unwrap_or(USUAL_SIZE);
+        self.picture = self.paint(handles, feed, usize::from(width), usize::from(height));
         execute!(out, cursor::MoveTo(0, 0))?;
-        for line in picture.lines().take(height.saturating_sub(1)) {
+        for line in self.picture.lines() {
             execute!(out, terminal::Clear(terminal::ClearType::CurrentLine))?;
             write!(out, "{line}\r\n")?;
         }
@@ -106,25 +113,36 @@ impl View {
         out.flush()
     }
 
-    fn picture(&self, handles: &[Handle], feed: &Feed) -> String {
+    /// The picture, one line shorter than the terminal and no wider.
+    fn paint(&self, handles: &[Handle], feed: &Feed, width: usize, height: usize) -> String {
+        let rows = height.saturating_sub(LINES_WITHOUT_ROWS).max(3);
+        let of_list = (rows / 4).clamp(1, ROWS_MAX);
         let mut text = format!("A week of earthquakes, {}x · Ctrl-C stops, starting again goes on\n\n", self.speed);
-        let mut regions = table(&["region", "last closed hour", "quakes", "so far", "strongest"]);
-        for (name, region) in &self.regions {
-            let numbers = [region.last_hour.to_string(), region.total.to_string(), format!("{:.1}", region.strongest)];
-            regions.add_row([&[name.clone(), region.hour.clone()], numbers.as_slice()].concat());
-        }
-        let _ = writeln!(text, "{regions}\n");
+        let _ = writeln!(text, "{}\n", self.regions(rows - 2 * of_list));
         let mut latest = table(&["latest", "magnitude", "region", "place"]);
-        for row in self.latest.iter().rev() {
+        for row in self.latest.iter().rev().take(of_list) {
             latest.add_row(["ts", "magnitude", "region", "place"].map(|name| self::text(row, name)));
         }
         let _ = writeln!(text, "{latest}\n");
         let mut alerts = table(&["alerts: magnitude 5 and more", "magnitude", "place"]);
-        for row in self.alerts.iter().rev() {
+        for row in self.alerts.iter().rev().take(of_list) {
             alerts.add_row(["ts", "magnitude", "place"].map(|name| self::text(row, name)));
         }
         let _ = writeln!(text, "{alerts}\n\n{}", self.footer(handles, feed));
-        text
+        let fitted = text.lines().map(|line| line.trim_end().chars().take(width).chain(['\n']).collect::<String>());
+        fitted.collect()
+    }
+
+    /// The regions with the most earthquakes.
+    fn regions(&self, rows: usize) -> Table {
+        let mut regions: Vec<_> = self.regions.iter().collect();
+        regions.sort_by_key(|(name, region)| (Reverse(region.total), *name));
+        let mut table = table(&["region", "last closed hour", "quakes", "so far", "strongest"]);
+        for (name, region) in regions.into_iter().take(rows) {
+            let numbers = [region.last_hour.to_string(), region.total.to_string(), format!("{:.1}", region.strongest)];
+            table.add_row([&[name.clone(), region.hour.clone()], numbers.as_slice()].concat());
+        }
+        table
     }
 
     fn footer(&self, handles: &[Handle], feed: &Feed) -> String {
@@ -141,25 +159,26 @@ impl View {
         )
     }
 
-    /// Gives the terminal back.
+    /// Gives the terminal back, with the last picture on it.
     pub fn finish(&mut self) -> Result<()> {
-        if self.drawn {
-            let mut out = std::io::stdout().lock();
-            execute!(out, terminal::LeaveAlternateScreen, cursor::Show).map_err(|e| io_error(&e))?;
+        if self.picture.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let mut out = std::io::stdout().lock();
+        execute!(out, terminal::LeaveAlternateScreen, cursor::Show).map_err(|e| io_error(&e))?;
+        writeln!(out, "{}", self.picture).map_err(|e| io_error(&e))
     }
 }
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(header.to_vec());
+    table.load_preset(presets::NOTHING).set_header(header.to_vec());
     table
 }
 
 fn keep_last(list: &mut Vec<Value>, fresh: Vec<Value>) {
     list.extend(fresh);
-    list.drain(..list.len().saturating_sub(LINES));
+    list.drain(..list.len().saturating_sub(ROWS_MAX));
 }
 
 /// A field as text, strings without quotes.

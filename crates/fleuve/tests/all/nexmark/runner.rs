@@ -11,8 +11,8 @@ use fleuve_journal::{Log, LogOptions};
 use fleuve_plan::{Operator, Pipeline};
 use fleuve_sql::session::{Outcome as Executed, Session};
 
-use crate::collect::{Answer, Collecting};
-use crate::data::{self, DataSet};
+use super::collect::{Answer, Collecting};
+use super::data::{self, DataSet};
 
 /// How a query is run.
 pub struct Case {

@@ -15,7 +15,7 @@ use fleuve_plan::Pipeline;
 use fleuve_sql::session::{Outcome as Executed, Session};
 use tempfile::TempDir;
 
-use crate::net::{Net, WithNet};
+use super::net::{Net, WithNet};
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);

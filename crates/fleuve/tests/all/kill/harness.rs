@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::scenario::{EVENTS, Scenario};
+use super::scenario::{EVENTS, Scenario};
 
 /// How long a run may take.
 const RUN_TIMEOUT: Duration = Duration::from_secs(120);
@@ -120,7 +120,7 @@ impl<'a> Binary<'a> {
         self.directory = tempfile::tempdir().expect("a directory");
         let Some(script) = self.scenario.script else { return };
         let tables =
-            include_str!("../../queries/nexmark/tables.sql").replace("${data}", &events().display().to_string());
+            include_str!("../../../queries/nexmark/tables.sql").replace("${data}", &events().display().to_string());
         let script = script.replace("${dir}", &self.directory.path().display().to_string());
         fs::write(self.directory.path().join("job.sql"), format!("{SETTINGS}{tables}{script}")).expect("is written");
     }

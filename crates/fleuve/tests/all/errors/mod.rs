@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const GOLDEN: &str = "tests/errors/golden.txt";
+const GOLDEN: &str = "tests/all/errors/golden.txt";
 
 /// Makes the files that the scripts read.
 fn make_files(dir: &Path) {

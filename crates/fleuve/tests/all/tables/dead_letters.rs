@@ -3,7 +3,7 @@
 use fleuve_plan::{Operator, Pipeline};
 use fleuve_sql::explain::{Options, explain};
 
-use crate::world::{World, topic};
+use super::world::{World, topic};
 
 /// Lines of orders; those with these numbers are damaged.
 fn lines(numbers: std::ops::RangeInclusive<usize>, bad: &[usize]) -> String {
@@ -78,7 +78,7 @@ fn stops_and_power_cuts_neither_lose_nor_repeat_dead_letters() {
     world.write("a.json", &lines(1..=20, &[7, 17]));
     let plan = plan(&world, &format!("'source.monitor-interval' = '5 ms', {DEAD_LETTERS}"));
     let found = |count: usize| {
-        move |running: &crate::world::Running| {
+        move |running: &super::world::Running| {
             running.log.topic("bad_orders").is_ok() && topic(&running.log, "bad_orders").len() >= count
         }
     };

@@ -2,7 +2,7 @@
 
 use fleuve_plan::Pipeline;
 
-use crate::world::World;
+use super::world::World;
 
 /// The pipelines of a script, with snapshots at stops only.
 fn plans(world: &World, script: &str) -> Vec<Pipeline> {

@@ -1,0 +1,7 @@
+//! The tests of the whole program, in one binary: it links everything, and linking is the slow part.
+
+mod cli;
+mod errors;
+mod kill;
+mod nexmark;
+mod tables;
