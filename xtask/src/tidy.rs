@@ -36,13 +36,14 @@ const ROOT: [&str; 25] = [
 ];
 
 /// The layers from the bottom up; a crate may depend on crates of lower layers, or on those listed before it in its own.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["base"],
-    &["record", "format"],
+    &["record", "format", "wire"],
     &["journal", "state", "plan"],
     &["functions"],
-    &["flow", "sql"],
+    &["flow", "sql", "broker"],
     &["connect"],
+    &["server"],
     &["fleuve"],
 ];
 

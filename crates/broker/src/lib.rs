@@ -1,0 +1,49 @@
+//! The broker: what Kafka's clients may ask for, answered from the log.
+//!
+//! **What it is.** Kafka's semantics as plain state machines over `fleuve_journal`: topics and their settings,
+//! produce and fetch, consumer groups, transactions, users and permissions. [`Broker`] takes a request that is
+//! decoded and gives its answer, at once or later: from a commit round, a [timer](Timers), or another request.
+//!
+//! **What it is not.** A server: no socket, no thread, no runtime, no bytes of the protocol. It reads no clock but its
+//! [`Env`](fleuve_base::Env)'s, and what is to happen later happens when the owner calls [`Timers::run_due`].
+//!
+//! **Invariants.**
+//! - Each request is answered exactly once, and never from under a lock.
+//! - An answer tells nothing that is not durable (a topic with `durability = os` says so).
+//! - State that must survive lies in compacted topics of the log ([`StateTopic`]); memory follows what is durable there.
+//! - Nothing waits for the disk or a peer on the caller's thread, but for the files of topics that are created or deleted.
+//!
+//! Start reading at `broker.rs`. The records of the internal topics are specified in `docs/internals/broker.md`.
+//!
+//! ```
+//! use fleuve_base::{Env, MemoryFs};
+//! use fleuve_broker::{Broker, BrokerConfig};
+//! use fleuve_journal::{Log, LogOptions};
+//!
+//! let env = Env { fs: std::sync::Arc::new(MemoryFs::new()), ..Env::system() };
+//! let log = Log::open(env.clone(), "/data".as_ref(), LogOptions::default())?;
+//! let broker = Broker::open(env, log, BrokerConfig::default())?;
+//! assert_eq!(broker.cluster_id().len(), 22);
+//! broker.close();
+//! # Ok::<(), fleuve_base::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod broker;
+mod cluster;
+mod config;
+mod session;
+mod state_topic;
+mod timers;
+
+pub mod groups;
+pub mod security;
+pub mod transactions;
+
+pub use broker::Broker;
+pub use cluster::{CLUSTER_TOPIC, LEADER_EPOCH, NODE_ID};
+pub use config::BrokerConfig;
+pub use session::{ClientSoftware, Endpoint, Principal, Session};
+pub use state_topic::{Entry, StateTopic};
+pub use timers::{TimerId, Timers};

@@ -1,0 +1,5 @@
+//! Who may do what.
+
+mod authorizer;
+
+pub use authorizer::{Authorizer, Operation, Resource};

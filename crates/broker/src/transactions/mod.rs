@@ -1,0 +1,1 @@
+//! Transactions: who writes what, and how it ends.

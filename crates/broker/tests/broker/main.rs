@@ -1,0 +1,5 @@
+//! The broker driven as a server drives it: requests in, answers out, over files in memory and a clock that is told to move.
+#![allow(clippy::unwrap_used)]
+
+mod cluster;
+mod support;
