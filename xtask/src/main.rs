@@ -1,8 +1,8 @@
-//! Tasks around the project: `cargo xtask tidy | metrics | bench | nexmark`.
+//! Tasks around the project: `cargo xtask tidy | metrics | bench | nexmark | e2e`.
 
 use std::process::ExitCode;
 
-use xtask::{bench, files, metrics, nexmark, tidy};
+use xtask::{bench, e2e, files, metrics, nexmark, tidy};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         ["metrics"] => metrics::print(&files::root()),
         ["bench", rest @ ..] => bench::run(rest),
         ["nexmark", rest @ ..] => nexmark::run(rest),
+        ["e2e", rest @ ..] => e2e::run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -1,0 +1,86 @@
+"""What every Python program shares: its command line, names, the records it sends, and expectations that say what differed."""
+
+import os
+import sys
+import time
+import traceback
+
+BOOTSTRAP = os.environ.get("BOOTSTRAP", "127.0.0.1:9092")
+RUN = os.environ.get("RUN", f"manual-{os.getpid()}-{int(time.time())}")
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+PARTITIONS = 4
+PATIENCE_S = 45
+EPOCH_MS = 1_700_000_000_000
+
+
+def name(what):
+    """A topic, group or transactional id of this run alone."""
+    return f"{RUN}-{what}"
+
+
+def equal(what, got, want):
+    if got != want:
+        raise AssertionError(f"{what}\n   got  {short(got)}\n   want {short(want)}")
+
+
+def check(what, truth):
+    if not truth:
+        raise AssertionError(what)
+
+
+def same_list(what, got, want):
+    """Lists that should be equal, told by the first place where they are not."""
+    for at, (one, other) in enumerate(zip(got, want)):
+        equal(f"{what}: at {at}", one, other)
+    equal(f"{what}: how many", len(got), len(want))
+
+
+def short(thing):
+    text = repr(thing)
+    return text if len(text) <= 1500 else f"{text[:1500]}… ({len(text)} characters)"
+
+
+def until(what, condition, told=lambda: ""):
+    """Calls `condition` until it answers something true, and returns that; `told` says how far it came."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        answer = condition()
+        if answer:
+            return answer
+    raise AssertionError(f"{what}: not within {PATIENCE_S} s; {told()}")
+
+
+class Record:
+    """A record as it was sent; `partition` and the place in it are known because the sender chose them."""
+
+    def __init__(self, number):
+        self.partition = number % PARTITIONS
+        self.key = None if number % 5 == 0 else f"key-{number}".encode()
+        self.value = None if number % 7 == 1 else b"" if number % 11 == 0 else f"value-{number}-".encode() + b"x" * (number % 200)
+        self.headers = [] if number % 3 == 0 else [("a", str(number).encode()), ("a", b"again"), ("empty", b""), ("null", None)]
+        self.timestamp = EPOCH_MS + number
+
+    def seen_at(self, offset):
+        return (offset, self.key, self.value, self.headers, self.timestamp)
+
+
+def by_partition(records):
+    """What a reader should see: partition → the records with their offsets."""
+    seen = {}
+    for record in records:
+        place = seen.setdefault(record.partition, [])
+        place.append(record.seen_at(len(place)))
+    return seen
+
+
+def main(scenarios):
+    """Runs the scenario named on the command line; the exit code tells."""
+    wanted = sys.argv[1]
+    try:
+        scenarios[wanted]()
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    sys.stdout.flush()
+    os._exit(0)

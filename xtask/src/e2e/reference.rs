@@ -1,0 +1,85 @@
+//! Apache Kafka on one node, from Maven Central: what the programs are measured by.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+
+use super::broker::{self, Broker};
+use super::project::{self, KAFKA};
+use super::run;
+
+/// The broker's memory; these programs need little.
+const HEAP: &str = "-Xmx512m";
+
+/// Starts it over an empty directory.
+pub fn start() -> Result<Broker, String> {
+    let libs = project::install(&KAFKA)?.join("libs");
+    let home = broker::fresh("kafka")?;
+    let (port, controller) = (free_port()?, free_port()?);
+    let properties = home.join("server.properties");
+    let written = fs::write(&properties, settings(&home, port, controller))
+        .and_then(|()| fs::write(home.join("log4j2.properties"), LOGGING));
+    written.map_err(|e| format!("{}: {e}", home.display()))?;
+    let format = ["kafka.tools.StorageTool", "format", "-t", "Zmx1ZXZlLWUyZS1rYWZrYQ", "-c"];
+    let formatted = java(&libs, &home).args(format).arg(&properties).output().map_err(|e| format!("java: {e}"))?;
+    if !formatted.status.success() {
+        return Err(String::from_utf8_lossy(&formatted.stderr).into_owned());
+    }
+    let log = home.join("stderr.log");
+    let mut process =
+        broker::spawn(java(&libs, &home).arg("kafka.Kafka").arg(&properties), &home.join("stdout.log"), &log)?;
+    let bootstrap = format!("127.0.0.1:{port}");
+    match broker::wait_for(&mut process, || TcpStream::connect(&bootstrap).ok()) {
+        Some(_) => Ok(Broker::started(bootstrap, process, log)),
+        None => {
+            let _ = process.kill();
+            Err(format!("Kafka does not listen:\n{}\n{}", run::tail(&home.join("stdout.log")), run::tail(&log)))
+        }
+    }
+}
+
+fn java(libs: &Path, home: &Path) -> Command {
+    let mut command = Command::new("java");
+    let logging = format!("-Dlog4j2.configurationFile={}", home.join("log4j2.properties").display());
+    command.args([HEAP, &logging, "-cp"]).arg(format!("{}/*", libs.display()));
+    command
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> Result<u16, String> {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    port.map(|address| address.port()).map_err(|e| format!("no port is free: {e}"))
+}
+
+/// Only errors are worth reading here.
+const LOGGING: &str = "status=ERROR
+appender.c.type=Console
+appender.c.name=C
+appender.c.target=SYSTEM_ERR
+appender.c.layout.type=PatternLayout
+appender.c.layout.pattern=[%d] %p %m (%c)%n
+rootLogger.level=WARN
+rootLogger.appenderRef.c.ref=C
+";
+
+fn settings(home: &Path, port: u16, controller: u16) -> String {
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={}
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+",
+        home.join("data").display()
+    )
+}
