@@ -281,6 +281,17 @@ pub const CODES: &[Code] = &[
     code("E712", "wrong setting of a topic", "A topic's setting has a value that cannot be used."),
     code("E713", "wrong record batch", "A record batch breaks a rule of the log."),
     code(
+        "E720",
+        "not Kafka's protocol",
+        "A peer sent bytes that are not a message of Kafka's protocol, or an API or version that is not served here.",
+    ),
+    code(
+        "E721",
+        "not in this version of the protocol",
+        "A message has a value that the version agreed with the peer cannot express, or is too long to be sent.",
+    ),
+    code("E722", "wrong id", "An id, such as a topic's, is 22 characters: letters, digits, `-` and `_`."),
+    code(
         "E901",
         "stored data is damaged",
         "Bytes are not what was written. Nothing of it is served. Restore the directory, or remove what is damaged.",

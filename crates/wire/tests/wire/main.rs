@@ -1,0 +1,3 @@
+//! The codec against itself, against another implementation, and against hostile bytes.
+
+mod round_trip;
