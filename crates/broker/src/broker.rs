@@ -4,11 +4,17 @@ use std::sync::Arc;
 
 use fleuve_base::{Env, Result};
 use fleuve_journal::Log;
+use fleuve_wire::{Request, RequestHeader, Response};
 
 use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
-use crate::security::Authorizer;
+use crate::producers::ProducerIds;
+use crate::security::{Authorizer, Operation, Resource};
+use crate::session::Session;
 use crate::timers::Timers;
+
+/// Takes the one answer to a request.
+pub type Responder = Box<dyn FnOnce(Response) + Send>;
 
 /// One broker over one log; shared by all connections.
 pub struct Broker {
@@ -18,13 +24,37 @@ pub struct Broker {
     pub(crate) timers: Timers,
     pub(crate) cluster: Cluster,
     pub(crate) authorizer: Authorizer,
+    pub(crate) producer_ids: Arc<ProducerIds>,
 }
 
 impl Broker {
     /// Loads all state from the internal topics of `log`, which are created the first time.
     pub fn open(env: Env, log: Arc<Log>, config: BrokerConfig) -> Result<Arc<Broker>> {
         let cluster = Cluster::open(&env, &log)?;
-        Ok(Arc::new(Broker { cluster, authorizer: Authorizer::default(), timers: Timers::new(), env, log, config }))
+        let producer_ids = ProducerIds::new(Arc::clone(&cluster.topic), cluster.next_producer_id);
+        let (timers, authorizer) = (Timers::new(), Authorizer::default());
+        Ok(Arc::new(Broker { env, log, config, timers, cluster, authorizer, producer_ids }))
+    }
+
+    /// Answers a request exactly once through `respond`: at once, or later from a commit round, a timer or another
+    /// request. Never waits for the disk or a peer. `respond` must be quick; it may be called on the log's commit thread.
+    ///
+    /// The caller hands over only what [`apis`](Self::apis) lists; for anything else `respond` is dropped, and the
+    /// connection should be closed. A producer that wants no acknowledgement (`acks` = 0) is answered as all others are:
+    /// the caller keeps the answer to itself, and closes the connection if it tells an error.
+    pub fn handle(self: &Arc<Self>, session: &Session, header: &RequestHeader, request: Request, respond: Responder) {
+        let version = header.api_version;
+        match request {
+            Request::ApiVersions(request) => respond(self.answer_api_versions(session, version, request).into()),
+            Request::Metadata(request) => respond(self.metadata(session, version, &request).into()),
+            Request::InitProducerId(request) => self.init_producer_id(session, &request, respond),
+            other => tracing::error!(api = other.api_key().name(), "a request came that is not served"),
+        }
+    }
+
+    /// Whether the session may do this.
+    pub(crate) fn allows(&self, session: &Session, operation: Operation, resource: Resource<'_>) -> bool {
+        self.authorizer.authorize(session, operation, resource)
     }
 
     /// The settings.

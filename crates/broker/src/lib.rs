@@ -30,18 +30,24 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod apis;
 mod broker;
 mod cluster;
 mod config;
+#[allow(dead_code)] // Used by the APIs that come next.
+mod failure;
+mod metadata;
+mod producers;
 mod session;
 mod state_topic;
 mod timers;
+mod topics;
 
 pub mod groups;
 pub mod security;
 pub mod transactions;
 
-pub use broker::Broker;
+pub use broker::{Broker, Responder};
 pub use cluster::{CLUSTER_TOPIC, LEADER_EPOCH, NODE_ID};
 pub use config::BrokerConfig;
 pub use session::{ClientSoftware, Endpoint, Principal, Session};

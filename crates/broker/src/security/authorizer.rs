@@ -45,4 +45,35 @@ impl Authorizer {
     pub fn authorize(&self, _session: &Session, _operation: Operation, _resource: Resource<'_>) -> bool {
         true
     }
+
+    /// What the session's principal may do to the resource: the bit of each operation's number (KIP-430).
+    pub fn authorized_operations(&self, session: &Session, resource: Resource<'_>) -> i32 {
+        let operations: &[Operation] = match resource {
+            Resource::Cluster => &CLUSTER_OPERATIONS,
+            _ => &TOPIC_OPERATIONS,
+        };
+        let allowed = operations.iter().filter(|operation| self.authorize(session, **operation, resource));
+        allowed.fold(0, |bits, operation| bits | 1 << (*operation as i32))
+    }
 }
+
+const TOPIC_OPERATIONS: [Operation; 8] = [
+    Operation::Read,
+    Operation::Write,
+    Operation::Create,
+    Operation::Delete,
+    Operation::Alter,
+    Operation::Describe,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+];
+
+const CLUSTER_OPERATIONS: [Operation; 7] = [
+    Operation::Create,
+    Operation::Alter,
+    Operation::Describe,
+    Operation::ClusterAction,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+    Operation::IdempotentWrite,
+];

@@ -1,6 +1,13 @@
 //! The cluster's identity.
 
-use crate::support::World;
+use std::collections::BTreeSet;
+
+use fleuve_wire::messages::api_versions_request::ApiVersionsRequest;
+use fleuve_wire::messages::init_producer_id_request::InitProducerIdRequest;
+use fleuve_wire::messages::metadata_request::MetadataRequest;
+use fleuve_wire::{ApiKey, ErrorCode};
+
+use crate::support::{World, answer, session};
 
 #[test]
 fn the_cluster_id_survives_restarts_and_power_cuts() {
@@ -12,4 +19,75 @@ fn the_cluster_id_survives_restarts_and_power_cuts() {
     assert_eq!(world.broker.cluster_id(), id);
     let world = world.power_cut();
     assert_eq!(world.broker.cluster_id(), id);
+}
+
+#[test]
+fn api_versions_lists_what_is_served_and_remembers_the_client() {
+    let world = World::new();
+    let session = session(1);
+    let request = ApiVersionsRequest {
+        client_software_name: "librdkafka".to_owned(),
+        client_software_version: "2.16.0".to_owned(),
+        ..Default::default()
+    };
+    let response = answer!(ApiVersions, world.ask_as(&session, 3, request));
+    assert_eq!(response.error_code, 0);
+    assert!(response.api_keys.iter().any(|key| key.api_key == ApiKey::Metadata.to_i16() && key.max_version == 13));
+    assert_eq!(session.client_software.get().unwrap().name, "librdkafka");
+}
+
+#[test]
+fn api_versions_refuses_a_nameless_client_in_versions_that_have_names() {
+    let world = World::new();
+    assert_eq!(
+        answer!(ApiVersions, world.ask(3, ApiVersionsRequest::default())).error_code,
+        ErrorCode::INVALID_REQUEST.0
+    );
+    assert_eq!(answer!(ApiVersions, world.ask(2, ApiVersionsRequest::default())).error_code, 0);
+}
+
+#[test]
+fn metadata_names_one_broker_under_the_listeners_address() {
+    let world = World::new();
+    let response = answer!(Metadata, world.ask(12, MetadataRequest::default()));
+    let [broker] = &response.brokers[..] else { panic!("one broker") };
+    assert_eq!((broker.node_id, broker.host.as_str(), broker.port), (1, "broker.test", 9092));
+    assert_eq!(response.cluster_id.as_deref(), Some(world.broker.cluster_id()));
+    assert_eq!(response.controller_id, 1);
+}
+
+fn idempotent() -> InitProducerIdRequest {
+    InitProducerIdRequest { transactional_id: None, ..Default::default() }
+}
+
+#[test]
+fn producer_ids_wait_for_a_durable_block_and_are_never_given_twice() {
+    let mut world = World::new();
+    let mut seen = BTreeSet::new();
+    for round in 0..3 {
+        let asked: Vec<_> = (0..2500).map(|_| world.ask(4, idempotent())).collect();
+        assert!(asked.iter().all(|asked| asked.waits()));
+        // One block after the other becomes durable.
+        (0..3).for_each(|_| world.commit());
+        for asked in &asked {
+            let response = answer!(InitProducerId, asked);
+            assert_eq!((response.error_code, response.producer_epoch), (0, 0));
+            assert!(seen.insert(response.producer_id), "{} was given twice", response.producer_id);
+        }
+        world = if round == 0 { world.restart() } else { world.power_cut() };
+    }
+}
+
+#[test]
+fn a_log_that_fails_gives_no_producer_ids() {
+    let world = World::new();
+    let asked = world.ask(4, idempotent());
+    world.log.close().unwrap();
+    // Closing commits; what comes after it is refused.
+    assert_eq!(answer!(InitProducerId, asked).error_code, 0);
+    for _ in 0..999 {
+        answer!(InitProducerId, world.ask(4, idempotent()));
+    }
+    let response = answer!(InitProducerId, world.ask(4, idempotent()));
+    assert_eq!((response.error_code, response.producer_id), (ErrorCode::KAFKA_STORAGE_ERROR.0, -1));
 }

@@ -1,0 +1,54 @@
+//! Topics as clients see them: found by name or id, created, deleted, extended.
+
+use std::sync::Arc;
+
+use fleuve_journal::Topic;
+use fleuve_wire::{ErrorCode, Uuid};
+
+use crate::broker::Broker;
+
+/// Internal topics that clients may see and, with permission, read: Kafka's own.
+const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+
+/// Internal topics that no client sees: users' credentials, the broker's own state, pipelines' journals.
+const HIDDEN: [&str; 3] = [crate::cluster::CLUSTER_TOPIC, "__security", "__epochs"];
+
+/// Pipelines' own topics begin like this; no client sees them either.
+const HIDDEN_PREFIXES: [&str; 2] = ["__ingest", "__files"];
+
+/// Whether clients may not write the topic or change it.
+pub(crate) fn is_internal(name: &str) -> bool {
+    INTERNAL.contains(&name) || is_hidden(name)
+}
+
+/// Whether the topic is as if it were not there.
+pub(crate) fn is_hidden(name: &str) -> bool {
+    name.starts_with("__") && (HIDDEN.contains(&name) || HIDDEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+}
+
+/// How a request names a topic: by name in old versions, by id in new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TopicKey<'a> {
+    Name(&'a str),
+    Id(Uuid),
+}
+
+impl Broker {
+    /// The topic, or the error that Kafka gives for a name or an id that is not there.
+    pub(crate) fn topic(&self, key: TopicKey<'_>) -> Result<Arc<Topic>, ErrorCode> {
+        let (found, missing) = match key {
+            TopicKey::Name(name) => (self.log.topic(name).ok(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+            TopicKey::Id(id) => {
+                (self.log.topics().into_iter().find(|topic| topic.id() == id.to_u128()), ErrorCode::UNKNOWN_TOPIC_ID)
+            }
+        };
+        found.filter(|topic| !is_hidden(topic.name())).ok_or(missing)
+    }
+
+    /// All topics that clients may know of, by name.
+    pub(crate) fn visible_topics(&self) -> Vec<Arc<Topic>> {
+        let mut topics = self.log.topics();
+        topics.retain(|topic| !is_hidden(topic.name()));
+        topics
+    }
+}
