@@ -280,6 +280,9 @@ pub const CODES: &[Code] = &[
     code("E711", "the log is closed", "It was closed while something still used it."),
     code("E712", "wrong setting of a topic", "A topic's setting has a value that cannot be used."),
     code("E713", "wrong record batch", "A record batch breaks a rule of the log."),
+    code("E714", "coordinator fenced off", "A coordinator with a newer epoch has ended transactions of this producer."),
+    code("E715", "record batch too large", "The topic's settings do not allow batches of this size."),
+    code("E716", "records are pinned", "Records cannot be deleted while a reader is known to need them."),
     code(
         "E720",
         "not Kafka's protocol",

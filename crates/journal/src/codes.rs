@@ -21,6 +21,10 @@ pub(crate) fn unknown_topic(name: &str) -> Error {
     Error::input("E705", format!("there is no topic `{name}`"))
 }
 
+pub(crate) fn unknown_topic_id(id: u128) -> Error {
+    Error::input("E705", format!("there is no topic of the id {id:032x}"))
+}
+
 pub(crate) fn unknown_partition(name: &str, partition: u32, count: usize) -> Error {
     Error::input("E705", format!("the topic `{name}` has {count} partitions, and no number {partition}"))
 }
@@ -45,4 +49,18 @@ pub(crate) fn limit(message: String) -> Error {
 
 pub(crate) fn rule(message: impl Into<String>) -> Error {
     Error::input("E713", message)
+}
+
+pub(crate) fn batch_too_large(bytes: usize, limit: u32) -> Error {
+    Error::new(
+        ErrorKind::Limit,
+        "E715",
+        format!("a record batch of {bytes} bytes is over the topic's limit of {limit}"),
+    )
+}
+
+pub(crate) fn pinned(offset: u64, name: &str, pin: u64) -> Error {
+    let message = format!("records before offset {offset} cannot be deleted: `{name}` still needs offset {pin}");
+    Error::new(ErrorKind::Conflict, "E716", message)
+        .with_hint("stop what reads them, or delete only what is before that offset")
 }

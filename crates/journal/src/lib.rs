@@ -4,7 +4,7 @@
 //! of [`Partition`]s, and a partition is a sequence of records that are numbered by offset and live in segment
 //! files byte for byte as Kafka's clients see them. One commit round syncs the writes of many appends. It keeps
 //! what a broker and a pipeline need below them: high watermark, last stable offset, idempotent producers,
-//! lanes with their last epoch, topic ids, retention with pins.
+//! transactions, lanes with their last epoch, topic ids and settings, retention with pins, lookups by time.
 //!
 //! **What it is not.** A broker: no protocol, no consumer groups, no replication. It never decodes a value.
 //!
@@ -42,14 +42,17 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod administration;
 mod append;
 mod checkpoint;
 mod codes;
 mod commit;
 mod directory;
+mod fetch;
 mod index;
 mod little_endian;
 mod log;
+mod lookup;
 mod name;
 mod options;
 mod partition;
@@ -61,17 +64,21 @@ mod segment;
 mod shared;
 mod snapshot;
 mod topic;
+mod transaction;
 mod watch;
 
 pub use append::{Appended, EPOCH_BYTES_MAX};
 pub use commit::{OnDurable, Ticket};
+pub use fetch::Fetched;
 pub use log::{Log, TOPICS_MAX};
+pub use lookup::TimedOffset;
 pub use name::{TOPIC_NAME_CHARACTERS_MAX, check_topic_name};
-pub use options::{CommitMode, Durability, LogOptions, SEGMENT_BYTES, TopicConfig};
-pub use partition::{Damage, Fetched, Partition};
-pub use producer::EPOCH_END;
+pub use options::{Cleanup, CommitMode, Durability, LogOptions, SEGMENT_BYTES, Timestamps, TopicConfig};
+pub use partition::{Damage, Partition};
+pub use producer::{AppendRules, EPOCH_END, ProducerState};
 pub use recovery::{Cut, RecoveryReport};
 pub use retention::{PINS_MAX, RetentionReport};
 pub use segment::PartitionId;
-pub use topic::{PARTITIONS_MAX, Topic};
+pub use topic::{PARTITIONS_MAX, SETTINGS_BYTES_MAX, Settings, Topic};
+pub use transaction::AbortedTransaction;
 pub use watch::{Subscription, Waker};

@@ -1,9 +1,8 @@
 //! The log: all topics of one data directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use fleuve_base::fs::LockGuard;
@@ -13,27 +12,48 @@ use parking_lot::{Mutex, RwLock};
 use crate::codes;
 use crate::commit::{self, Committer};
 use crate::directory;
-use crate::name::check_topic_name;
-use crate::options::{LogOptions, TopicConfig};
+use crate::options::LogOptions;
 use crate::partition::Partition;
 use crate::recovery::RecoveryReport;
 use crate::retention::RetentionReport;
 use crate::shared::Shared;
-use crate::topic::{self, PARTITIONS_MAX, Topic, TopicMetadata};
+use crate::topic::{self, Topic};
 
 /// Topics of one log.
 pub const TOPICS_MAX: usize = 10_000;
 
 /// Directories of topics being created or deleted have this in their names, which no topic's name can.
-const UNFINISHED: char = '~';
+pub(crate) const UNFINISHED: char = '~';
+
+/// The topics by both of their names.
+#[derive(Default)]
+pub(crate) struct Topics {
+    pub(crate) by_name: BTreeMap<String, Arc<Topic>>,
+    by_id: HashMap<u128, Arc<Topic>>,
+}
+
+impl Topics {
+    /// Adds a topic, or puts it in the place of an older state of it.
+    pub(crate) fn insert(&mut self, topic: Topic) -> Arc<Topic> {
+        let topic = Arc::new(topic);
+        self.by_id.insert(topic.id(), Arc::clone(&topic));
+        self.by_name.insert(topic.name().to_owned(), Arc::clone(&topic));
+        topic
+    }
+
+    pub(crate) fn remove(&mut self, topic: &Topic) {
+        self.by_id.remove(&topic.id());
+        self.by_name.remove(topic.name());
+    }
+}
 
 /// An open log. It holds the data directory's lock until it is closed or dropped.
 pub struct Log {
-    shared: Arc<Shared>,
-    topics_directory: PathBuf,
-    topics: RwLock<BTreeMap<String, Arc<Topic>>>,
-    /// One creation or deletion at a time.
-    administration: Mutex<()>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) topics_directory: PathBuf,
+    pub(crate) topics: RwLock<Topics>,
+    /// One creation, change or deletion at a time.
+    pub(crate) administration: Mutex<()>,
     committer: Mutex<Option<JoinHandle<()>>>,
     recovery: RecoveryReport,
     lock: Mutex<Option<LockGuard>>,
@@ -74,84 +94,17 @@ impl Log {
 
     /// All topics, by name.
     pub fn topics(&self) -> Vec<Arc<Topic>> {
-        self.topics.read().values().cloned().collect()
+        self.topics.read().by_name.values().cloned().collect()
     }
 
     /// The topic of that name, or `E705`.
     pub fn topic(&self, name: &str) -> Result<Arc<Topic>> {
-        self.topics.read().get(name).cloned().ok_or_else(|| codes::unknown_topic(name))
+        self.topics.read().by_name.get(name).cloned().ok_or_else(|| codes::unknown_topic(name))
     }
 
-    /// Creates a topic; it is durable when this returns (crash point C9).
-    ///
-    /// Errors: `E703` for its name, `E704` if it exists, `E710` and `E712` for partitions and settings.
-    pub fn create_topic(&self, name: &str, partitions: u32, config: TopicConfig) -> Result<Arc<Topic>> {
-        check_topic_name(name)?;
-        config.check()?;
-        if partitions == 0 || partitions > PARTITIONS_MAX {
-            return Err(codes::limit(format!("a topic has 1 to {PARTITIONS_MAX} partitions, not {partitions}")));
-        }
-        let _one_at_a_time = self.administration.lock();
-        self.shared.health.check()?;
-        self.check_absent(name)?;
-        let metadata = TopicMetadata::new(name, self.random_id(), partitions, config);
-        let path = self.topics_directory.join(name);
-        self.create_directory(&path, &metadata)?;
-        let topic = Arc::new(topic::open(&self.shared, &path, &mut RecoveryReport::default())?);
-        self.topics.write().insert(name.to_owned(), Arc::clone(&topic));
-        Ok(topic)
-    }
-
-    fn check_absent(&self, name: &str) -> Result<()> {
-        let topics = self.topics.read();
-        if topics.contains_key(name) {
-            return Err(codes::topic_exists(name));
-        }
-        if topics.len() >= TOPICS_MAX {
-            return Err(codes::limit(format!("there are {TOPICS_MAX} topics, which is the limit")));
-        }
-        Ok(())
-    }
-
-    /// A random UUID (version 4, RFC 9562).
-    fn random_id(&self) -> u128 {
-        let random = &self.shared.env.random;
-        let bits = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
-        bits & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62
-    }
-
-    /// Prepares the topic under another name, so that it appears whole or not at all.
-    fn create_directory(&self, path: &Path, metadata: &TopicMetadata) -> Result<()> {
-        let fs = &self.shared.env.fs;
-        let io = |e| Error::io(format_args!("create the topic `{}`", metadata.name), &e);
-        let unfinished = self.topics_directory.join(format!("{}{UNFINISHED}new", metadata.name));
-        if fs.exists(&unfinished) {
-            fs.remove_dir_all(&unfinished).map_err(io)?;
-        }
-        topic::create_files(fs, &unfinished, metadata)?;
-        fs.rename(&unfinished, path).map_err(io)?;
-        fs.sync_dir(&self.topics_directory).map_err(io)
-    }
-
-    /// Deletes a topic and all that is in it. Readers that hold it may finish; appends fail from now on.
-    pub fn delete_topic(&self, name: &str) -> Result<()> {
-        let _one_at_a_time = self.administration.lock();
-        self.shared.health.check()?;
-        let topic = self.topic(name)?;
-        let fs = &self.shared.env.fs;
-        let io = |e| Error::io(format_args!("delete the topic `{name}`"), &e);
-        let path = self.topics_directory.join(name);
-        let unfinished = self.topics_directory.join(format!("{name}{UNFINISHED}{:032x}", topic.id()));
-        self.topics.write().remove(name);
-        for partition in topic.partitions() {
-            partition.deleted.store(true, Ordering::Release);
-            // Whoever appends right now finishes first, so that no roll creates files in a directory that moves.
-            drop(partition.appender.lock());
-        }
-        fs.rename(&path, &unfinished).map_err(io)?;
-        fs.sync_dir(&self.topics_directory).map_err(io)?;
-        topic.partitions().iter().for_each(|partition| partition.fail_tickets(&codes::unknown_topic(name)));
-        fs.remove_dir_all(&unfinished).map_err(io)
+    /// The topic of that id, or `E705`.
+    pub fn topic_by_id(&self, id: u128) -> Result<Arc<Topic>> {
+        self.topics.read().by_id.get(&id).cloned().ok_or_else(|| codes::unknown_topic_id(id))
     }
 
     /// Keeps the records of a partition from `offset` on until the pin is moved or taken away. Pins are not
@@ -227,20 +180,16 @@ impl std::fmt::Debug for Log {
 }
 
 /// Opens all topics, and removes those whose creation or deletion was interrupted (crash point C9).
-fn open_topics(
-    shared: &Arc<Shared>,
-    directory: &Path,
-    report: &mut RecoveryReport,
-) -> Result<BTreeMap<String, Arc<Topic>>> {
+fn open_topics(shared: &Arc<Shared>, directory: &Path, report: &mut RecoveryReport) -> Result<Topics> {
     let fs = &shared.env.fs;
     let io = |e| Error::io(format_args!("open the topics in `{}`", directory.display()), &e);
-    let mut topics = BTreeMap::new();
+    let mut topics = Topics::default();
     for name in fs.list(directory).map_err(io)? {
         let path = directory.join(&name);
         if name.contains(UNFINISHED) {
             fs.remove_dir_all(&path).map_err(io)?;
         } else {
-            topics.insert(name, Arc::new(topic::open(shared, &path, report)?));
+            topics.insert(topic::open(shared, &path, report)?);
         }
     }
     Ok(topics)

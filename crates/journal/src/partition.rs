@@ -1,24 +1,23 @@
 //! One partition: an append-only sequence of records, numbered by offset without gaps.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use fleuve_base::{Error, Result};
-use fleuve_record::Batches;
 use parking_lot::{Mutex, RwLock};
 
 use crate::append::Appender;
 use crate::checkpoint::CheckpointFile;
 use crate::codes;
 use crate::commit::{OnDurable, Ticket};
-use crate::options::{Durability, TopicConfig};
+use crate::options::TopicConfig;
+use crate::retention::Pins;
 use crate::segment::{PartitionId, Segment, SegmentHome};
 use crate::shared::Shared;
+use crate::transaction::Transactions;
 use crate::watch::{HighWatermark, Subscription, Waker};
 
 /// A range of acknowledged records that recovery found damaged or missing.
@@ -38,17 +37,18 @@ pub struct Damage {
 pub struct Partition {
     pub(crate) shared: Arc<Shared>,
     pub(crate) home: SegmentHome,
-    pub(crate) config: TopicConfig,
+    pub(crate) config: RwLock<TopicConfig>,
     /// All segments, oldest first; the last one is appended to. Never empty.
     pub(crate) segments: RwLock<Vec<Arc<Segment>>>,
     pub(crate) appender: Mutex<Appender>,
     pub(crate) watermark: Arc<HighWatermark>,
     pub(crate) log_start: AtomicU64,
     pub(crate) log_end: AtomicU64,
-    /// Start of the oldest open transaction; `u64::MAX` without one.
-    pub(crate) open_transaction: AtomicU64,
+    pub(crate) transactions: Mutex<Transactions>,
+    /// First offset whose transaction is not durably decided; `u64::MAX` without one.
+    pub(crate) first_unstable: AtomicU64,
     pub(crate) checkpoint: CheckpointFile,
-    pub(crate) pins: Mutex<BTreeMap<String, u64>>,
+    pub(crate) pins: Mutex<Pins>,
     pub(crate) damage: Vec<Damage>,
     /// Why nothing may be appended, if so: damage was found whose extent for the producers is not known.
     pub(crate) read_only: Option<Error>,
@@ -57,43 +57,15 @@ pub struct Partition {
     pub(crate) deleted: AtomicBool,
 }
 
-/// What a read found.
-#[derive(Debug, Clone)]
-pub struct Fetched {
-    /// Whole batches, one after the other, verified. The first one holds the offset that was asked for, and
-    /// may begin before it. Empty at the high watermark.
-    pub bytes: Bytes,
-    /// Where to read on.
-    pub next_offset: u64,
-    /// Records before this offset can be read.
-    pub high_watermark: u64,
-    /// Records of transactions that are decided end here; equal to the high watermark if none is open.
-    pub last_stable_offset: u64,
-    /// Records before this offset are gone.
-    pub log_start_offset: u64,
-}
-
-impl Fetched {
-    /// The batches; slices of `bytes`.
-    pub fn batches(&self) -> Batches {
-        Batches::new(self.bytes.clone())
-    }
-
-    /// Whether nothing was there to read.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-}
-
 impl Partition {
     /// Topic and number.
     pub fn id(&self) -> &PartitionId {
         &self.home.id
     }
 
-    /// The topic's settings.
-    pub fn config(&self) -> &TopicConfig {
-        &self.config
+    /// The topic's settings, as they are now.
+    pub fn config(&self) -> TopicConfig {
+        *self.config.read()
     }
 
     /// Records before this offset are durable and can be read.
@@ -109,11 +81,6 @@ impl Partition {
     /// The offset that the next record will get; records from the high watermark on are not durable yet.
     pub fn log_end_offset(&self) -> u64 {
         self.log_end.load(Ordering::Acquire)
-    }
-
-    /// The high watermark, or the start of the oldest open transaction if that is before it.
-    pub fn last_stable_offset(&self) -> u64 {
-        self.high_watermark().min(self.open_transaction.load(Ordering::Acquire))
     }
 
     /// The last epoch of this lane that is whole. It may not be durable yet: see [`Partition::ticket`].
@@ -134,100 +101,6 @@ impl Partition {
     /// Bytes of all segments.
     pub fn size_bytes(&self) -> u64 {
         self.segments.read().iter().map(|segment| segment.readable_bytes()).sum()
-    }
-
-    /// Reads whole batches from the one that holds `from_offset`: at least one, and then as many as fit
-    /// `max_bytes`. Only durable records are given, and each batch's checksum is verified.
-    ///
-    /// Errors: `E706` outside [`log_start_offset`](Self::log_start_offset)`..=`[`high_watermark`](Self::high_watermark),
-    /// `E901` if the record is damaged.
-    pub fn read(&self, from_offset: u64, max_bytes: usize) -> Result<Fetched> {
-        let high_watermark = self.high_watermark();
-        self.check_offset(from_offset, high_watermark)?;
-        let mut fetched = Fetched {
-            bytes: Bytes::new(),
-            next_offset: from_offset,
-            high_watermark,
-            last_stable_offset: self.last_stable_offset().min(high_watermark),
-            log_start_offset: self.log_start_offset(),
-        };
-        if from_offset < high_watermark {
-            let until = self.readable_until(from_offset, high_watermark)?;
-            let slice = self.segment_of(from_offset)?.read(from_offset, until, max_bytes);
-            // Retention may have taken the segment away in between.
-            let slice = slice.or_else(|error| self.check_offset(from_offset, high_watermark).and(Err(error)))?;
-            (fetched.bytes, fetched.next_offset) = (slice.bytes, slice.next_offset);
-        }
-        Ok(fetched)
-    }
-
-    fn check_offset(&self, offset: u64, high_watermark: u64) -> Result<()> {
-        let start = self.log_start_offset();
-        if (start..=high_watermark).contains(&offset) {
-            return Ok(());
-        }
-        Err(codes::offset_out_of_range(offset, start, high_watermark).at(self.id().at(offset)))
-    }
-
-    /// Damage that is known ends what can be read before it, and is an error inside.
-    fn readable_until(&self, from: u64, high_watermark: u64) -> Result<u64> {
-        let mut until = high_watermark;
-        for damage in &self.damage {
-            if damage.offsets.contains(&from) {
-                return Err(self.id().damaged(from, &damage.file, damage.position, &damage.reason));
-            }
-            if damage.offsets.start > from {
-                until = until.min(damage.offsets.start);
-            }
-        }
-        Ok(until)
-    }
-
-    fn segment_of(&self, offset: u64) -> Result<Arc<Segment>> {
-        let segments = self.segments.read();
-        let after = segments.partition_point(|segment| segment.base_offset <= offset);
-        let first = || segments.first().ok_or_else(|| Error::internal("a partition has no segment"));
-        after.checked_sub(1).map_or_else(|| first().cloned(), |last| Ok(Arc::clone(&segments[last])))
-    }
-
-    /// Offset of the first record whose timestamp is at or after `timestamp_ms`, if there is one.
-    pub fn offset_for_time(&self, timestamp_ms: i64) -> Result<Option<u64>> {
-        let segments = self.segments.read().clone();
-        for segment in segments {
-            let (newest, candidate) =
-                segment.with_index(|index| (index.max_timestamp_ms, index.first_candidate(timestamp_ms)))?;
-            if newest < timestamp_ms {
-                continue;
-            }
-            if let Some(offset) = self.scan_for_time(candidate, timestamp_ms)? {
-                return Ok(Some(offset));
-            }
-        }
-        Ok(None)
-    }
-
-    fn scan_for_time(&self, from: u64, timestamp_ms: i64) -> Result<Option<u64>> {
-        /// Bytes read at once while looking for a timestamp.
-        const STEP_BYTES: usize = 1 << 20;
-        let start = self.log_start_offset();
-        let mut offset = from.max(start);
-        while offset < self.high_watermark() {
-            let fetched = self.read(offset, STEP_BYTES)?;
-            for batch in fetched.batches() {
-                let batch = batch?;
-                if batch.header().max_timestamp_ms < timestamp_ms {
-                    continue;
-                }
-                for record in &batch.records()? {
-                    let record = record?;
-                    if record.timestamp_ms >= timestamp_ms && record.offset as u64 >= start {
-                        return Ok(Some(record.offset as u64));
-                    }
-                }
-            }
-            offset = fetched.next_offset;
-        }
-        Ok(None)
     }
 
     /// Waits until the record at `offset` can be read, for at most `timeout`; whether it can.
@@ -269,7 +142,7 @@ impl Partition {
             let appender = self.appender.lock();
             (self.active(), appender.end_offset, appender.position)
         };
-        if self.config.durability == Durability::Os || end_offset <= self.high_watermark() {
+        if end_offset <= self.high_watermark() {
             return Ok(());
         }
         let file = segment.file().map_err(|e| segment.io("open", &e))?;
@@ -292,6 +165,7 @@ impl Partition {
     /// Lets readers see the records before `end_offset`.
     pub(crate) fn reveal(&self, segment: &Segment, end_offset: u64, position: u64) {
         segment.raise_readable_bytes(position);
+        self.settle_transactions(end_offset);
         self.watermark.advance(end_offset);
     }
 

@@ -5,12 +5,13 @@
 //! epoch is fenced off. A *lane* is a pipeline's writer into this partition. It writes whole epochs in rising
 //! order, and its last one is kept for ever, whatever retention does to the records.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use fleuve_base::{Error, ErrorKind, Result};
-use fleuve_record::{Attributes, BatchHeader};
+use fleuve_record::{Attributes, BatchHeader, EndMarker};
 
 use crate::codes;
+use crate::transaction::Decided;
 
 /// Batches that are remembered per producer, as in Kafka: its clients have no more in flight.
 pub(crate) const REMEMBERED_BATCHES: usize = 5;
@@ -40,6 +41,8 @@ pub(crate) struct RememberedBatch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Producer {
     pub epoch: i16,
+    /// Of the last marker's coordinator; −1 without one.
+    pub coordinator_epoch: i32,
     pub last_append_ms: i64,
     pub transaction_start: Option<u64>,
     pub batches: VecDeque<RememberedBatch>,
@@ -52,10 +55,37 @@ pub(crate) struct Lane {
     pub last_offset: u64,
 }
 
+/// What a partition knows of an idempotent producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerState {
+    /// Its id.
+    pub producer_id: i64,
+    /// The newest epoch it wrote in.
+    pub epoch: i16,
+    /// Sequence number of its last record in this epoch; −1 before the first.
+    pub last_sequence: i32,
+    /// When it last wrote, by the log's clock.
+    pub last_append_ms: i64,
+    /// Epoch of the coordinator that ended its last transaction; −1 without one.
+    pub coordinator_epoch: i32,
+    /// Offset of the first record of its open transaction.
+    pub transaction_start: Option<u64>,
+}
+
+/// What the one who appends knows about a batch beyond its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AppendRules {
+    /// A producer that the partition does not know must begin with the sequence number 0. Without it any will do,
+    /// since retention may have taken all that the producer wrote. (KIP-890: transactions of version 2.)
+    pub unknown_producer_begins_at_zero: bool,
+}
+
 /// All producers of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Producers {
     pub(crate) producers: HashMap<i64, Producer>,
+    /// The starts of open transactions, and whose they are.
+    open: BTreeSet<(u64, i64)>,
     pub(crate) lanes: HashMap<i64, Lane>,
 }
 
@@ -69,24 +99,36 @@ pub(crate) enum Verdict {
 }
 
 impl Producers {
-    /// Judges a batch that a client wants to append.
-    pub(crate) fn check(&self, header: &BatchHeader) -> Result<Verdict> {
+    /// Judges a batch that a client wants to append, as Kafka's `ProducerAppendInfo` does.
+    pub(crate) fn check(&self, header: &BatchHeader, rules: AppendRules) -> Result<Verdict> {
         if header.producer_id < 0 {
             return Ok(Verdict::New);
         }
         let Some(producer) = self.producers.get(&header.producer_id) else {
+            if rules.unknown_producer_begins_at_zero && header.base_sequence != 0 {
+                return Err(out_of_order(header, 0));
+            }
             return self.check_room().map(|()| Verdict::New);
         };
         if header.producer_epoch < producer.epoch {
             return Err(fenced(header, producer.epoch));
         }
-        if header.attributes.has(Attributes::CONTROL) {
-            return Ok(Verdict::New);
-        }
         if let Some(duplicate) = producer.duplicate_of(header) {
             return Ok(Verdict::Duplicate(duplicate));
         }
         producer.check_sequence(header).map(|()| Verdict::New)
+    }
+
+    /// Judges a marker: neither its producer's epoch nor its coordinator's may be an old one.
+    pub(crate) fn check_marker(&self, header: &BatchHeader, marker: EndMarker) -> Result<()> {
+        let Some(producer) = self.producers.get(&header.producer_id) else { return self.check_room() };
+        if header.producer_epoch < producer.epoch {
+            return Err(fenced(header, producer.epoch));
+        }
+        if marker.coordinator_epoch < producer.coordinator_epoch {
+            return Err(coordinator_fenced(header, marker.coordinator_epoch, producer.coordinator_epoch));
+        }
+        Ok(())
     }
 
     fn check_room(&self) -> Result<()> {
@@ -96,12 +138,23 @@ impl Producers {
         Err(codes::limit(format!("the partition has {PRODUCERS_MAX} idempotent producers, which is the limit")))
     }
 
-    /// Notes a batch that was appended, or found by recovery.
-    pub(crate) fn note(&mut self, header: &BatchHeader, now_ms: i64) {
+    /// Notes a batch that was appended, or found by recovery, with the marker that it holds; gives the
+    /// transaction that it ends.
+    pub(crate) fn note(&mut self, header: &BatchHeader, marker: Option<EndMarker>, now_ms: i64) -> Option<Decided> {
         if header.attributes.has(Attributes::LANE) {
             self.note_lane(header);
-        } else if header.producer_id >= 0 {
-            self.note_producer(header, now_ms);
+            return None;
+        }
+        if header.producer_id < 0 {
+            return None;
+        }
+        match marker {
+            Some(marker) => self.note_marker(header, marker, now_ms),
+            None if header.attributes.has(Attributes::CONTROL) => None,
+            None => {
+                self.note_records(header, now_ms);
+                None
+            }
         }
     }
 
@@ -112,21 +165,47 @@ impl Producers {
         }
     }
 
-    fn note_producer(&mut self, header: &BatchHeader, now_ms: i64) {
+    fn touch(&mut self, header: &BatchHeader, now_ms: i64) -> &mut Producer {
         let producer = self.producers.entry(header.producer_id).or_insert_with(|| Producer::new(header.producer_epoch));
         if producer.epoch != header.producer_epoch {
             producer.epoch = header.producer_epoch;
             producer.batches.clear();
         }
         producer.last_append_ms = now_ms;
-        if header.attributes.has(Attributes::CONTROL) {
-            producer.transaction_start = None;
-            return;
-        }
-        if header.attributes.has(Attributes::TRANSACTIONAL) {
-            producer.transaction_start.get_or_insert(header.base_offset as u64);
-        }
+        producer
+    }
+
+    fn note_records(&mut self, header: &BatchHeader, now_ms: i64) {
+        let producer = self.touch(header, now_ms);
         producer.remember(header);
+        if header.attributes.has(Attributes::TRANSACTIONAL) && producer.transaction_start.is_none() {
+            let start = header.base_offset as u64;
+            producer.transaction_start = Some(start);
+            self.open.insert((start, header.producer_id));
+        }
+    }
+
+    /// A marker of a newer epoch makes that the producer's: older ones are fenced off from now on (KIP-890).
+    fn note_marker(&mut self, header: &BatchHeader, marker: EndMarker, now_ms: i64) -> Option<Decided> {
+        let producer = self.touch(header, now_ms);
+        producer.coordinator_epoch = marker.coordinator_epoch;
+        let first_offset = producer.transaction_start.take()?;
+        let producer_id = header.producer_id;
+        self.open.remove(&(first_offset, producer_id));
+        Some(Decided { producer_id, first_offset, last_offset: header.base_offset as u64, commit: marker.commit })
+    }
+
+    /// Adds a producer that a snapshot holds.
+    pub(crate) fn restore(&mut self, id: i64, producer: Producer) {
+        self.open.extend(producer.transaction_start.map(|start| (start, id)));
+        self.producers.insert(id, producer);
+    }
+
+    /// All idempotent producers, by id.
+    pub(crate) fn describe(&self) -> Vec<ProducerState> {
+        let mut found: Vec<_> = self.producers.iter().map(|(id, producer)| producer.describe(*id)).collect();
+        found.sort_unstable_by_key(|producer| producer.producer_id);
+        found
     }
 
     /// Forgets producers that were silent for long. Lanes stay for ever.
@@ -137,13 +216,20 @@ impl Producers {
 
     /// Offset of the first record of the oldest open transaction.
     pub(crate) fn first_open_transaction(&self) -> Option<u64> {
-        self.producers.values().filter_map(|p| p.transaction_start).min()
+        self.open.first().map(|(start, _)| *start)
     }
 }
 
 impl Producer {
     fn new(epoch: i16) -> Self {
-        Producer { epoch, last_append_ms: 0, transaction_start: None, batches: VecDeque::new() }
+        let batches = VecDeque::new();
+        Producer { epoch, coordinator_epoch: -1, last_append_ms: 0, transaction_start: None, batches }
+    }
+
+    pub(crate) fn describe(&self, producer_id: i64) -> ProducerState {
+        let Producer { epoch, coordinator_epoch, last_append_ms, transaction_start, .. } = *self;
+        let last_sequence = self.batches.back().map_or(-1, |batch| batch.last_sequence);
+        ProducerState { producer_id, epoch, last_sequence, last_append_ms, coordinator_epoch, transaction_start }
     }
 
     fn duplicate_of(&self, header: &BatchHeader) -> Option<RememberedBatch> {
@@ -156,21 +242,13 @@ impl Producer {
         self.batches.iter().find(same).copied()
     }
 
+    /// An epoch begins with 0; within it each batch follows the one before, from `i32::MAX` on to 0.
     fn check_sequence(&self, header: &BatchHeader) -> Result<()> {
         let expected = match self.batches.back() {
             Some(last) if header.producer_epoch == self.epoch => last.last_sequence.wrapping_add(1) & i32::MAX,
-            Some(_) => 0,
-            None => return Ok(()),
+            Some(_) | None => 0,
         };
-        if header.base_sequence == expected {
-            return Ok(());
-        }
-        let (id, found) = (header.producer_id, header.base_sequence);
-        Err(Error::new(
-            ErrorKind::Conflict,
-            "E708",
-            format!("producer {id} sent the sequence number {found} where {expected} was expected"),
-        ))
+        if header.base_sequence == expected { Ok(()) } else { Err(out_of_order(header, expected)) }
     }
 
     fn remember(&mut self, header: &BatchHeader) {
@@ -184,6 +262,18 @@ impl Producer {
             last_offset: header.last_offset() as u64,
         });
     }
+}
+
+fn out_of_order(header: &BatchHeader, expected: i32) -> Error {
+    let (id, found) = (header.producer_id, header.base_sequence);
+    let message = format!("producer {id} sent the sequence number {found} where {expected} was expected");
+    Error::new(ErrorKind::Conflict, "E708", message)
+}
+
+fn coordinator_fenced(header: &BatchHeader, found: i32, current: i32) -> Error {
+    let id = header.producer_id;
+    let message = format!("a marker for producer {id} of coordinator epoch {found} is fenced off by epoch {current}");
+    Error::new(ErrorKind::Conflict, "E714", message)
 }
 
 fn fenced(header: &BatchHeader, current: i16) -> Error {

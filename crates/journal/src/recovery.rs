@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use fleuve_base::fs::File;
 use fleuve_base::{Error, Result};
-use fleuve_record::{Attributes, BatchHeader};
+use fleuve_record::{Attributes, BatchHeader, EndMarker};
 use parking_lot::{Mutex, RwLock};
 
 use crate::append::Appender;
@@ -25,7 +25,8 @@ use crate::producer::Producers;
 use crate::scanner::{Scanner, Step};
 use crate::segment::{PartitionId, Segment, SegmentHome, path};
 use crate::shared::Shared;
-use crate::snapshot;
+use crate::snapshot::{self, Snapshot};
+use crate::transaction::Transactions;
 use crate::watch::HighWatermark;
 
 /// Bytes copied at once.
@@ -78,14 +79,19 @@ pub(crate) fn open(
     report.partitions += 1;
     report.damage.extend(recovery.damage.iter().map(|damage| ((*home.id).clone(), damage.clone())));
     let log_start = recovery.log_start();
-    let Recovery { segments, damage, read_only, .. } = recovery;
+    let Recovery { segments, damage, read_only, mut transactions, .. } = recovery;
+    // All that was found is durable by now.
+    transactions.note_durable(appender.end_offset);
+    transactions.forget_before(log_start);
+    transactions.open = appender.producers.first_open_transaction();
     Ok(Partition {
         shared: Arc::clone(shared),
-        config,
+        config: RwLock::new(config),
         watermark: Arc::new(HighWatermark::new(appender.end_offset)),
         log_start: AtomicU64::new(log_start),
         log_end: AtomicU64::new(appender.end_offset),
-        open_transaction: AtomicU64::new(appender.producers.first_open_transaction().unwrap_or(u64::MAX)),
+        first_unstable: AtomicU64::new(transactions.open.unwrap_or(u64::MAX)),
+        transactions: Mutex::new(transactions),
         segments: RwLock::new(segments),
         appender: Mutex::new(appender),
         checkpoint,
@@ -126,6 +132,7 @@ struct Recovery<'a> {
     segments: Vec<Arc<Segment>>,
     snapshots: Vec<u64>,
     producers: Producers,
+    transactions: Transactions,
     /// Batches before this offset are in `producers` already.
     producers_from: u64,
     damage: Vec<Damage>,
@@ -151,6 +158,7 @@ impl<'a> Recovery<'a> {
             segments,
             snapshots,
             producers: Producers::default(),
+            transactions: Transactions::default(),
             producers_from: 0,
             damage: Vec::new(),
             read_only: None,
@@ -197,12 +205,16 @@ impl<'a> Recovery<'a> {
         }
         let end_offset = evidence.end_offset;
         let snapshot = snapshot::read(&*self.home.fs, &self.home.directory, end_offset);
-        let producers = if end_offset == 0 { Producers::default() } else { snapshot? };
+        let Snapshot { producers, aborted } = if end_offset == 0 { Snapshot::default() } else { snapshot? };
         let index = if position == 0 { SegmentIndex::new(base_offset) } else { last.load_index()? };
-        (index.end_offset == end_offset).then(|| {
-            last.set_index(index);
-            Appender { end_offset, position, producers, snapshot_offset: Some(end_offset), clean: true }
-        })
+        if index.end_offset != end_offset {
+            return None;
+        }
+        last.set_index(index);
+        self.transactions.aborted = aborted;
+        let first_append_ms = (position > 0).then(|| self.shared.now_ms());
+        let snapshot_offset = Some(end_offset);
+        Some(Appender { end_offset, position, producers, snapshot_offset, clean: true, first_append_ms })
     }
 
     /// Reads all batches since the newest usable snapshot, and the whole last segment.
@@ -218,7 +230,8 @@ impl<'a> Recovery<'a> {
         }
         self.cut_open_epoch(&mut end_offset, &mut position);
         let producers = std::mem::take(&mut self.producers);
-        Ok(Appender { end_offset, position, producers, snapshot_offset, clean: false })
+        let first_append_ms = (position > 0).then(|| self.shared.now_ms());
+        Ok(Appender { end_offset, position, producers, snapshot_offset, clean: false, first_append_ms })
     }
 
     /// Takes the newest snapshot that is whole and leaves no gap before the first segment.
@@ -227,8 +240,9 @@ impl<'a> Recovery<'a> {
         let (fs, directory) = (&*self.home.fs, &self.home.directory);
         let usable = self.snapshots.iter().rev().filter(|offset| **offset >= first);
         let found = usable.filter_map(|offset| Some((*offset, snapshot::read(fs, directory, *offset)?))).next();
-        if let Some((offset, producers)) = found {
-            (self.producers, self.producers_from) = (producers, offset);
+        if let Some((offset, snapshot)) = found {
+            (self.producers, self.producers_from) = (snapshot.producers, offset);
+            self.transactions.aborted = snapshot.aborted;
             return Some(offset);
         }
         self.producers_from = first;
@@ -259,7 +273,9 @@ impl<'a> Recovery<'a> {
         let mut scanner = Scanner::new(&**segment.file()?, segment.readable_bytes(), 0, segment.base_offset);
         loop {
             match scanner.step()? {
-                Step::Batch(header, position) => self.note_batch(&header, position, &mut index),
+                Step::Batch(header, position) => {
+                    self.note_batch(&header, scanner.marker(&header, position)?, position, &mut index);
+                }
                 Step::End => break,
                 Step::Bad(reason) => {
                     let (offset, position) = (scanner.next_offset, scanner.position);
@@ -303,7 +319,7 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn note_batch(&mut self, header: &BatchHeader, position: u64, index: &mut SegmentIndex) {
+    fn note_batch(&mut self, header: &BatchHeader, marker: Option<EndMarker>, position: u64, index: &mut SegmentIndex) {
         let now_ms = self.shared.now_ms();
         index.note(header, position, now_ms);
         let offset = header.base_offset as u64;
@@ -315,7 +331,9 @@ impl<'a> Recovery<'a> {
             }
         }
         if offset >= self.producers_from {
-            self.producers.note(header, now_ms);
+            let decided = self.producers.note(header, marker, now_ms);
+            let open = self.producers.first_open_transaction();
+            decided.into_iter().for_each(|decided| self.transactions.note(decided, open));
         }
     }
 

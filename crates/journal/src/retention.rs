@@ -1,14 +1,19 @@
 //! Letting old records go: whole segments, by age or size, never what someone has pinned.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fleuve_base::{Error, Result};
+use parking_lot::MutexGuard;
 
 use crate::append::Appender;
 use crate::codes;
 use crate::partition::Partition;
 use crate::segment::Segment;
+
+/// Pinned offsets by the pins' names.
+pub(crate) type Pins = BTreeMap<String, u64>;
 
 /// Pins of one partition.
 pub const PINS_MAX: usize = 1024;
@@ -28,10 +33,34 @@ impl Partition {
     ///
     /// The new start is durable when this returns; files go as soon as all of their records are before it.
     pub fn truncate_before(&self, offset: u64) -> Result<u64> {
-        self.check_alive()?;
-        self.read_only.as_ref().map_or(Ok(()), |error| Err(error.clone()))?;
-        self.release(offset.min(self.releasable()))?;
+        self.check_writable()?;
+        self.release(offset)?;
         Ok(self.log_start_offset())
+    }
+
+    /// Deletes all records before `offset`, which may be at most the high watermark; nothing happens if they
+    /// are gone. Gives the new log start, which is durable when this returns.
+    ///
+    /// Errors: `E706` beyond the high watermark; `E716`, and nothing is deleted, if a pin keeps any of them: who
+    /// deletes records wants them to be gone, so less than that is not done silently.
+    pub fn delete_before(&self, offset: u64) -> Result<u64> {
+        self.check_writable()?;
+        let (start, end) = (self.log_start_offset(), self.high_watermark());
+        if offset > end {
+            return Err(codes::offset_out_of_range(offset, start, end).at(self.id().at(offset)));
+        }
+        let _appender = self.appender.lock();
+        let pins = self.pins.lock();
+        if let Some((name, pin)) = pins.iter().find(|(_, pin)| **pin < offset && offset > start) {
+            return Err(codes::pinned(offset, name, *pin));
+        }
+        self.move_start(offset, pins)?;
+        Ok(self.log_start_offset())
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        self.check_alive()?;
+        self.read_only.as_ref().map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// Keeps records from `offset` on, under a name; a pin of the same name is moved.
@@ -58,23 +87,27 @@ impl Partition {
     }
 
     /// Offset before which nothing is pinned or unsynced.
-    fn releasable(&self) -> u64 {
-        let pinned = self.pins.lock().values().copied().min();
-        pinned.unwrap_or(u64::MAX).min(self.high_watermark())
+    pub(crate) fn releasable(&self) -> u64 {
+        self.unpinned_before(&self.pins.lock())
+    }
+
+    fn unpinned_before(&self, pins: &Pins) -> u64 {
+        pins.values().copied().min().unwrap_or(u64::MAX).min(self.high_watermark())
     }
 
     /// Removes the segments whose time has come.
     pub(crate) fn apply_retention(&self) -> Result<RetentionReport> {
-        if self.read_only.is_some() {
+        let config = self.config();
+        if self.read_only.is_some() || !config.cleanup.deletes() {
             return Ok(RetentionReport::default());
         }
         self.roll_expired()?;
         let segments = self.segments.read().clone();
-        let mut excess = self.config.retention_bytes.map_or(0, |limit| self.size_bytes().saturating_sub(limit));
+        let mut excess = config.retention_bytes.map_or(0, |limit| self.size_bytes().saturating_sub(limit));
         let mut start = self.log_start_offset();
         for pair in segments.windows(2) {
             let (segment, end) = (&pair[0], pair[1].base_offset);
-            let oversize = segment.readable_bytes() <= excess && self.config.retention_bytes.is_some();
+            let oversize = segment.readable_bytes() <= excess && config.retention_bytes.is_some();
             if end > self.releasable() || !(oversize || self.has_expired(segment)?) {
                 break;
             }
@@ -85,34 +118,46 @@ impl Partition {
     }
 
     fn has_expired(&self, segment: &Segment) -> Result<bool> {
-        let Some(retention_ms) = self.config.retention_ms else { return Ok(false) };
+        let Some(retention_ms) = self.config().retention_ms else { return Ok(false) };
         let last_append_ms = segment.with_index(|index| index.last_append_ms)?;
         let age_ms = self.shared.now_ms().saturating_sub(last_append_ms);
         Ok(u64::try_from(age_ms).is_ok_and(|age_ms| age_ms > retention_ms))
     }
 
-    /// The active segment is sealed once all of it is too old, or a quiet topic would keep it for ever.
+    /// The active segment is sealed once it or all of it is too old, or a quiet topic would keep it for ever.
     fn roll_expired(&self) -> Result<()> {
         let mut appender = self.appender.lock();
         let appender: &mut Appender = &mut appender;
-        if appender.position == 0 || self.check_alive().is_err() || !self.has_expired(&self.active())? {
+        if appender.position == 0
+            || self.check_alive().is_err()
+            || !(self.is_old(appender) || self.has_expired(&self.active())?)
+        {
             return Ok(());
         }
         self.roll(appender).map_err(|error| self.shared.health.poison(&error))
     }
 
-    /// Moves the log start, makes that durable, and only then removes files (crash point C8).
+    /// Lets go of what is before `offset` and may go.
     fn release(&self, offset: u64) -> Result<RetentionReport> {
         // The lock keeps two releases apart, and rolls away from the list of segments.
         let _appender = self.appender.lock();
+        let pins = self.pins.lock();
+        self.move_start(offset.min(self.unpinned_before(&pins)), pins)
+    }
+
+    /// Moves the log start, makes that durable, and only then removes files (crash point C8). The appender is
+    /// locked. The pins are until the start has moved, so that none is set behind it.
+    fn move_start(&self, offset: u64, pins: MutexGuard<'_, Pins>) -> Result<RetentionReport> {
         if offset <= self.log_start_offset() {
             return Ok(RetentionReport::default());
         }
+        self.log_start.store(offset, Ordering::Release);
+        drop(pins);
         let failed = |e| Error::io(format_args!("write the checkpoint of {}", self.id()), &e);
         let moved = self.checkpoint.update(|checkpoint| checkpoint.log_start = offset);
         let durable = moved.and_then(|()| self.checkpoint.sync());
         durable.map_err(|error| self.shared.health.poison(&failed(error)))?;
-        self.log_start.store(offset, Ordering::Release);
+        self.transactions.lock().forget_before(offset);
         remove(self, &self.take_segments_before(offset))
     }
 

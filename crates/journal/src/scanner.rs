@@ -3,9 +3,10 @@
 use std::io;
 use std::ops::Range;
 
+use bytes::Bytes;
 use fleuve_base::fs::File;
 use fleuve_base::limits::BATCH_BYTES_MAX;
-use fleuve_record::{BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, crc_of};
+use fleuve_record::{Attributes, BatchHeader, BatchView, EndMarker, HEADER_BYTES, LENGTH_PREFIX_BYTES, crc_of};
 
 /// Bytes read at once.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -62,6 +63,15 @@ impl<'a> Scanner<'a> {
             ))),
             Err(reason) => Ok(Step::Bad(reason)),
         }
+    }
+
+    /// The marker in the batch of `header` that a step has found at `position`, if it holds one.
+    pub(crate) fn marker(&mut self, header: &BatchHeader, position: u64) -> io::Result<Option<EndMarker>> {
+        if !header.attributes.has(Attributes::CONTROL) {
+            return Ok(None);
+        }
+        let bytes = Bytes::copy_from_slice(self.bytes(position, header.batch_bytes)?);
+        Ok(BatchView::parse(&bytes).ok().and_then(|batch| EndMarker::parse(&batch)))
     }
 
     /// Moves to the next valid batch whose offset is in `offsets`, after damage at the position.

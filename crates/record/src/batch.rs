@@ -5,8 +5,8 @@ use fleuve_base::{Error, Result};
 
 use crate::codec::Codec;
 use crate::header::{
-    ATTRIBUTES_AT, Attributes, BASE_SEQUENCE_AT, BatchHeader, CRC_AT, HEADER_BYTES, LEADER_EPOCH_AT, PRODUCER_EPOCH_AT,
-    PRODUCER_ID_AT, crc_of,
+    ATTRIBUTES_AT, Attributes, BASE_SEQUENCE_AT, BatchHeader, CRC_AT, HEADER_BYTES, LEADER_EPOCH_AT, MAX_TIMESTAMP_AT,
+    PRODUCER_EPOCH_AT, PRODUCER_ID_AT, crc_of,
 };
 use crate::records::Records;
 
@@ -60,6 +60,19 @@ impl Batch {
         self.bytes[PRODUCER_ID_AT..PRODUCER_ID_AT + 8].copy_from_slice(&producer_id.to_be_bytes());
         self.bytes[PRODUCER_EPOCH_AT..PRODUCER_EPOCH_AT + 2].copy_from_slice(&producer_epoch.to_be_bytes());
         self.bytes[BASE_SEQUENCE_AT..BASE_SEQUENCE_AT + 4].copy_from_slice(&base_sequence.to_be_bytes());
+        self.seal(header);
+    }
+
+    /// Makes `append_ms` the timestamp of all records, and computes the checksum again.
+    pub fn stamp_append_time(&mut self, append_ms: i64) {
+        let attributes = Attributes(self.header.attributes.0 | Attributes::LOG_APPEND_TIME);
+        let header = BatchHeader { attributes, max_timestamp_ms: append_ms, ..self.header };
+        self.bytes[ATTRIBUTES_AT..ATTRIBUTES_AT + 2].copy_from_slice(&attributes.0.to_be_bytes());
+        self.bytes[MAX_TIMESTAMP_AT..MAX_TIMESTAMP_AT + 8].copy_from_slice(&append_ms.to_be_bytes());
+        self.seal(header);
+    }
+
+    fn seal(&mut self, header: BatchHeader) {
         let crc = crc_of(&self.bytes).expect("a batch is at least as long as its header");
         self.bytes[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
         self.header = BatchHeader { crc, ..header };

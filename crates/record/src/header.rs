@@ -29,6 +29,7 @@ pub(crate) const LEADER_EPOCH_AT: usize = 12;
 const MAGIC_AT: usize = 16;
 pub(crate) const CRC_AT: usize = 17;
 pub(crate) const ATTRIBUTES_AT: usize = 21;
+pub(crate) const MAX_TIMESTAMP_AT: usize = 35;
 pub(crate) const PRODUCER_ID_AT: usize = 43;
 pub(crate) const PRODUCER_EPOCH_AT: usize = 51;
 pub(crate) const BASE_SEQUENCE_AT: usize = 53;
@@ -131,7 +132,7 @@ impl BatchHeader {
             attributes: Attributes(u16::from_be_bytes(field(bytes, ATTRIBUTES_AT))),
             last_offset_delta: i32::from_be_bytes(field(bytes, 23)),
             base_timestamp_ms: i64::from_be_bytes(field(bytes, 27)),
-            max_timestamp_ms: i64::from_be_bytes(field(bytes, 35)),
+            max_timestamp_ms: i64::from_be_bytes(field(bytes, MAX_TIMESTAMP_AT)),
             producer_id: i64::from_be_bytes(field(bytes, PRODUCER_ID_AT)),
             producer_epoch: i16::from_be_bytes(field(bytes, PRODUCER_EPOCH_AT)),
             base_sequence: i32::from_be_bytes(field(bytes, BASE_SEQUENCE_AT)),

@@ -32,6 +32,7 @@
 mod batch;
 mod builder;
 mod codec;
+mod control;
 mod header;
 mod records;
 pub mod varint;
@@ -40,5 +41,6 @@ mod xerial;
 pub use batch::{Batch, BatchView, Batches};
 pub use builder::BatchBuilder;
 pub use codec::Codec;
+pub use control::EndMarker;
 pub use header::{Attributes, BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, RECORD_BYTES_MIN, crc_of};
 pub use records::{Record, RecordHeader, RecordHeaders, RecordIter, Records};

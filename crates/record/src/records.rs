@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use fleuve_base::{Error, Result};
 
-use crate::header::BatchHeader;
+use crate::header::{Attributes, BatchHeader};
 use crate::varint;
 
 /// The (decompressed) records of one batch.
@@ -65,7 +65,7 @@ impl<'a> IntoIterator for &'a Records {
 pub struct Record<'a> {
     /// Its number in the partition.
     pub offset: i64,
-    /// Milliseconds since 1970-01-01 UTC.
+    /// Milliseconds since 1970-01-01 UTC: the producer's time, or the log's if the batch says so.
     pub timestamp_ms: i64,
     /// The key, or null.
     pub key: Option<&'a [u8]>,
@@ -127,7 +127,11 @@ impl<'a> RecordIter<'a> {
         let key = take(&mut body)?;
         let value = take(&mut body)?;
         let headers = RecordHeaders::parse(body)?;
-        let timestamp_ms = self.header.base_timestamp_ms.wrapping_add(timestamp_delta);
+        let timestamp_ms = if self.header.attributes.has(Attributes::LOG_APPEND_TIME) {
+            self.header.max_timestamp_ms
+        } else {
+            self.header.base_timestamp_ms.wrapping_add(timestamp_delta)
+        };
         Ok(Record { offset: self.header.base_offset + i64::from(offset_delta), timestamp_ms, key, value, headers })
     }
 }

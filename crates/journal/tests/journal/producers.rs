@@ -1,7 +1,7 @@
 //! Idempotent producers and transactions.
 
 use fleuve_base::fs_memory::Unsynced;
-use fleuve_journal::{Partition, TopicConfig};
+use fleuve_journal::{AppendRules, Partition, TopicConfig};
 use fleuve_record::Batch;
 
 use crate::support::{World, builder, small_segments};
@@ -96,23 +96,25 @@ fn silent_producers_are_forgotten_and_only_they() {
 }
 
 #[test]
-fn the_last_stable_offset_waits_for_open_transactions() {
+fn an_unknown_producer_begins_where_the_rules_say() {
     let world = World::new();
-    let (log, partition) = world.partition(TopicConfig::default());
-    let data = |producer, sequence| builder(&[b"t"]).producer(producer, 0, sequence).transactional().finish().unwrap();
-    let end = |producer| builder(&[b"end"]).producer(producer, 0, -1).transactional().control().finish().unwrap();
-    partition.append(of(9, 0, 0)).unwrap();
-    partition.append(data(1, 0)).unwrap();
-    partition.append(data(2, 0)).unwrap();
-    log.commit_now().unwrap();
-    assert_eq!((partition.last_stable_offset(), partition.high_watermark()), (2, 4));
-    partition.append(end(1)).unwrap();
-    log.commit_now().unwrap();
-    assert_eq!(partition.read(0, 10).unwrap().last_stable_offset, 3);
-    let world = world.crashed(Unsynced::Lost);
-    let (log, partition) = world.partition(TopicConfig::default());
-    assert_eq!(partition.last_stable_offset(), 3, "known after a restart");
-    partition.append(end(2)).unwrap();
-    log.commit_now().unwrap();
-    assert_eq!(partition.last_stable_offset(), partition.high_watermark());
+    let (_log, partition) = world.partition(TopicConfig::default());
+    let strict = AppendRules { unknown_producer_begins_at_zero: true };
+    assert_eq!(partition.append_with(of(1, 0, 4), strict).unwrap_err().code(), "E708");
+    partition.append_with(of(1, 0, 0), strict).unwrap();
+    partition.append_with(of(1, 0, 2), strict).unwrap();
+    partition.append(of(2, 0, 4)).unwrap();
+    let known: Vec<_> = partition.producers().iter().map(|p| (p.producer_id, p.epoch, p.last_sequence)).collect();
+    assert_eq!(known, [(1, 0, 3), (2, 0, 5)]);
+    assert_eq!(partition.producer(2).unwrap().last_append_ms, 1_000_000);
+    assert_eq!(partition.producer(3), None);
+}
+
+#[test]
+fn a_batch_that_is_repeated_across_the_wrap_is_a_duplicate() {
+    let world = World::new();
+    let (_log, partition) = world.partition(TopicConfig::default());
+    partition.append(of(7, 0, i32::MAX)).unwrap();
+    assert_eq!(offsets(&partition, of(7, 0, i32::MAX)), (0, 1, true));
+    assert_eq!(offsets(&partition, of(7, 0, 1)), (2, 3, false));
 }

@@ -1,7 +1,7 @@
 //! What may go, what must stay.
 
 use fleuve_base::fs_memory::Unsynced;
-use fleuve_journal::TopicConfig;
+use fleuve_journal::{Cleanup, Settings, TopicConfig};
 
 use crate::support::{TOPIC, World, batch_of, read_all, small_segments, value};
 
@@ -89,4 +89,32 @@ fn files_go_with_their_records() {
     assert_eq!(world.files(".log").len(), 1);
     assert!(world.files(".snapshot").len() <= 2);
     log.close().unwrap();
+}
+
+#[test]
+fn deleting_records_is_exact_durable_and_refused_where_pinned() {
+    let (world, log, partition) = filled(small_segments());
+    assert_eq!(partition.delete_before(101).unwrap_err().code(), "E706");
+    log.pin(TOPIC, 0, 40, "snapshot").unwrap();
+    let error = partition.delete_before(41).unwrap_err();
+    assert_eq!(error.code(), "E716");
+    assert!(error.message().contains("`snapshot` still needs offset 40"), "{error}");
+    assert_eq!(partition.log_start_offset(), 0, "nothing was done");
+    assert_eq!(partition.delete_before(40).unwrap(), 40);
+    assert_eq!(partition.delete_before(7).unwrap(), 40, "gone is gone");
+    check_rest(&partition);
+    let (log, partition) = world.crashed(Unsynced::Lost).partition(small_segments());
+    assert_eq!(partition.log_start_offset(), 40);
+    assert_eq!(partition.delete_before(100).unwrap(), 100);
+    assert_eq!(partition.append(batch_of(100, 101)).unwrap().first_offset, 100);
+    log.close().unwrap();
+}
+
+#[test]
+fn compacted_topics_keep_what_delete_would_take() {
+    let config = TopicConfig { retention_bytes: Some(0), cleanup: Cleanup::Compact, ..small_segments() };
+    let (_world, log, _partition) = filled(config);
+    assert_eq!(log.apply_retention().unwrap().segments, 0);
+    log.alter_topic(TOPIC, TopicConfig { cleanup: Cleanup::Both, ..config }, Settings::new()).unwrap();
+    assert!(log.apply_retention().unwrap().segments > 0);
 }

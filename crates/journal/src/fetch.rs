@@ -1,0 +1,128 @@
+//! Reading: whole batches as they are stored, each verified, bounded by what is durable or decided.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fleuve_base::{Error, Result};
+use fleuve_record::Batches;
+
+use crate::codes;
+use crate::partition::Partition;
+use crate::segment::Segment;
+use crate::transaction::AbortedTransaction;
+
+/// What a read found.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Whole batches, one after the other, verified. The first one holds the offset that was asked for, and
+    /// may begin before it. Empty at the high watermark.
+    pub bytes: Bytes,
+    /// Where to read on.
+    pub next_offset: u64,
+    /// Records before this offset can be read.
+    pub high_watermark: u64,
+    /// Records of transactions that are decided end here; equal to the high watermark if none is open.
+    pub last_stable_offset: u64,
+    /// Records before this offset are gone.
+    pub log_start_offset: u64,
+    /// For [`Partition::read_committed`]: the aborted transactions that have records in `bytes`.
+    pub aborted: Vec<AbortedTransaction>,
+}
+
+impl Fetched {
+    /// The batches; slices of `bytes`.
+    pub fn batches(&self) -> Batches {
+        Batches::new(self.bytes.clone())
+    }
+
+    /// Whether nothing was there to read.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+impl Partition {
+    /// Reads whole batches from the one that holds `from_offset`: at least one, and then as many as fit
+    /// `max_bytes`. Only durable records are given, and each batch's checksum is verified.
+    ///
+    /// Errors: `E706` outside [`log_start_offset`](Self::log_start_offset)`..=`[`high_watermark`](Self::high_watermark),
+    /// `E901` if the record is damaged.
+    pub fn read(&self, from_offset: u64, max_bytes: usize) -> Result<Fetched> {
+        self.read_before(from_offset, u64::MAX, max_bytes)
+    }
+
+    /// As [`Partition::read`], but only batches that end at or before the offset `until`.
+    pub fn read_before(&self, from_offset: u64, until: u64, max_bytes: usize) -> Result<Fetched> {
+        let mut fetched = self.look(from_offset)?;
+        let until = until.min(fetched.high_watermark);
+        self.fill(&mut fetched, until, max_bytes)?;
+        Ok(fetched)
+    }
+
+    /// As [`Partition::read`], but only batches before the last stable offset, and with the list of aborted
+    /// transactions whose records the reader must leave out.
+    pub fn read_committed(&self, from_offset: u64, max_bytes: usize) -> Result<Fetched> {
+        let mut fetched = self.look(from_offset)?;
+        let until = fetched.last_stable_offset;
+        self.fill(&mut fetched, until, max_bytes)?;
+        if !fetched.is_empty() {
+            fetched.aborted = self.aborted(from_offset..fetched.next_offset)?;
+        }
+        Ok(fetched)
+    }
+
+    /// Where the partition stands, if `from_offset` can be read.
+    fn look(&self, from_offset: u64) -> Result<Fetched> {
+        let high_watermark = self.high_watermark();
+        self.check_offset(from_offset, high_watermark)?;
+        Ok(Fetched {
+            bytes: Bytes::new(),
+            next_offset: from_offset,
+            high_watermark,
+            last_stable_offset: self.stable_before(high_watermark),
+            log_start_offset: self.log_start_offset(),
+            aborted: Vec::new(),
+        })
+    }
+
+    fn fill(&self, fetched: &mut Fetched, until: u64, max_bytes: usize) -> Result<()> {
+        let from_offset = fetched.next_offset;
+        if from_offset < until {
+            let until = self.readable_until(from_offset, until)?;
+            let slice = self.segment_of(from_offset)?.read(from_offset, until, max_bytes);
+            // Retention may have taken the segment away in between.
+            let slice = slice.or_else(|error| self.check_offset(from_offset, until).and(Err(error)))?;
+            (fetched.bytes, fetched.next_offset) = (slice.bytes, slice.next_offset);
+        }
+        Ok(())
+    }
+
+    fn check_offset(&self, offset: u64, high_watermark: u64) -> Result<()> {
+        let start = self.log_start_offset();
+        if (start..=high_watermark).contains(&offset) {
+            return Ok(());
+        }
+        Err(codes::offset_out_of_range(offset, start, high_watermark).at(self.id().at(offset)))
+    }
+
+    /// Damage that is known ends what can be read before it, and is an error inside.
+    fn readable_until(&self, from: u64, high_watermark: u64) -> Result<u64> {
+        let mut until = high_watermark;
+        for damage in &self.damage {
+            if damage.offsets.contains(&from) {
+                return Err(self.id().damaged(from, &damage.file, damage.position, &damage.reason));
+            }
+            if damage.offsets.start > from {
+                until = until.min(damage.offsets.start);
+            }
+        }
+        Ok(until)
+    }
+
+    fn segment_of(&self, offset: u64) -> Result<Arc<Segment>> {
+        let segments = self.segments.read();
+        let after = segments.partition_point(|segment| segment.base_offset <= offset);
+        let first = || segments.first().ok_or_else(|| Error::internal("a partition has no segment"));
+        after.checked_sub(1).map_or_else(|| first().cloned(), |last| Ok(Arc::clone(&segments[last])))
+    }
+}
