@@ -68,12 +68,11 @@ impl Clock for SystemClock {
     }
 }
 
-/// The standard library's per-process random keys, hashed with a counter.
+/// The operating system's source, fit for nonces and salts.
 pub struct SystemRandom;
 
 impl Random for SystemRandom {
     fn next_u64(&self) -> u64 {
-        use std::hash::{BuildHasher, Hasher, RandomState};
-        RandomState::new().build_hasher().finish()
+        getrandom::u64().expect("the operating system has random numbers once it has started")
     }
 }

@@ -9,7 +9,7 @@ use fleuve_wire::{Request, RequestHeader, Response};
 use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
 use crate::producers::ProducerIds;
-use crate::security::{Authorizer, Operation, Resource};
+use crate::security::{Authorizer, Operation, Resource, Security};
 use crate::session::Session;
 use crate::timers::Timers;
 
@@ -23,7 +23,8 @@ pub struct Broker {
     pub(crate) config: BrokerConfig,
     pub(crate) timers: Timers,
     pub(crate) cluster: Cluster,
-    pub(crate) authorizer: Authorizer,
+    pub(crate) authorizer: Arc<Authorizer>,
+    pub(crate) security: Arc<Security>,
     pub(crate) producer_ids: Arc<ProducerIds>,
 }
 
@@ -32,8 +33,9 @@ impl Broker {
     pub fn open(env: Env, log: Arc<Log>, config: BrokerConfig) -> Result<Arc<Broker>> {
         let cluster = Cluster::open(&env, &log)?;
         let producer_ids = ProducerIds::new(Arc::clone(&cluster.topic), cluster.next_producer_id);
-        let (timers, authorizer) = (Timers::new(), Authorizer::default());
-        Ok(Arc::new(Broker { env, log, config, timers, cluster, authorizer, producer_ids }))
+        let security = Security::open(&env, &log, &config)?;
+        let (timers, authorizer) = (Timers::new(), Arc::clone(security.authorizer()));
+        Ok(Arc::new(Broker { env, log, config, timers, cluster, authorizer, security, producer_ids }))
     }
 
     /// Answers a request exactly once through `respond`: at once, or later from a commit round, a timer or another
@@ -85,6 +87,11 @@ impl Broker {
     /// Who may do what.
     pub fn authorizer(&self) -> &Authorizer {
         &self.authorizer
+    }
+
+    /// Users, access rules, limits.
+    pub fn security(&self) -> &Arc<Security> {
+        &self.security
     }
 
     /// Forgets what belongs to a connection that has ended.

@@ -19,10 +19,19 @@ pub struct BrokerConfig {
     pub fetch_max_bytes: u32,
     /// Incremental fetch sessions that are kept (`max.incremental.fetch.session.cache.slots`).
     pub fetch_sessions_max: usize,
+    /// Who may do everything: `User:` and a name each (`super.users`).
+    pub super_users: Vec<String>,
+    /// Whether all may use what no access rule names (`allow.everyone.if.no.acl.found`).
+    pub allow_everyone_if_no_acl_found: bool,
+    /// The longest time that a transaction may ask to stay open (`transaction.max.timeout.ms`).
+    pub transaction_timeout_max_ms: i32,
+    /// Age at which a transactional id that nobody uses is forgotten (`transactional.id.expiration.ms`).
+    pub transactional_id_expiry_ms: i64,
 }
 
 impl Default for BrokerConfig {
-    /// Kafka's defaults.
+    /// Kafka's defaults; but as long as there are no access rules everybody may do everything, since by default only this machine
+    /// can connect.
     fn default() -> Self {
         BrokerConfig {
             auto_create_topics: true,
@@ -33,6 +42,10 @@ impl Default for BrokerConfig {
             retention_check_interval_ms: 5 * 60 * 1000,
             fetch_max_bytes: 55 << 20,
             fetch_sessions_max: 1000,
+            super_users: Vec::new(),
+            allow_everyone_if_no_acl_found: true,
+            transaction_timeout_max_ms: 15 * 60 * 1000,
+            transactional_id_expiry_ms: 7 * 24 * 60 * 60 * 1000,
         }
     }
 }
