@@ -1,35 +1,22 @@
 //! Every message in every version comes back as it was.
 
 use bytes::Bytes;
-use fleuve_wire::{ApiKey, Request, Response, Source, request, response};
+use fleuve_wire::messages::consumer_protocol_assignment::ConsumerProtocolAssignment;
+use fleuve_wire::messages::consumer_protocol_subscription::ConsumerProtocolSubscription;
+use fleuve_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
+use fleuve_wire::messages::list_offsets_request::ListOffsetsRequest;
+use fleuve_wire::messages::metadata_request::MetadataRequest;
+use fleuve_wire::messages::produce_request::ProduceRequest;
+use fleuve_wire::{ApiKey, Arbitrary, Message, Reader, Request, Response, Source, Writer};
+use fleuve_wire::{request, response, versioned};
 
-/// Made-up messages of each API and version.
-const SEEDS: u64 = 30;
-
-/// All APIs in all versions, with some seeds each.
-fn each(mut test: impl FnMut(ApiKey, i16, &mut Source)) {
-    for &api in ApiKey::ALL {
-        for version in api.versions() {
-            for seed in 0..SEEDS {
-                test(api, version, &mut Source::new(seed));
-            }
-        }
-    }
-}
-
-/// The frame without its length, which must be right.
-fn body(frame: &Bytes) -> Bytes {
-    let length = i32::from_be_bytes(frame[..4].try_into().expect("four bytes"));
-    assert_eq!(length as usize, frame.len() - 4);
-    frame.slice(4..)
-}
+use crate::each::{each, request_frame, response_frame};
 
 #[test]
 fn requests() {
-    each(|api, version, source| {
+    each(30, |api, version, source| {
         let sent = Request::arbitrary(api, version, source);
-        let frame = request::encode(version, 7, Some("client"), &sent).expect("nothing that the version lacks");
-        let (header, received) = request::decode(body(&frame.to_bytes())).expect("what was encoded");
+        let (header, received) = request::decode(request_frame(version, &sent)).expect("what was encoded");
         assert_eq!((header.api_key, header.api_version, header.correlation_id), (api, version, 7));
         assert_eq!(header.client_id.as_deref(), Some("client"));
         assert_eq!(received, sent);
@@ -38,10 +25,85 @@ fn requests() {
 
 #[test]
 fn responses() {
-    each(|api, version, source| {
+    each(30, |api, version, source| {
         let sent = Response::arbitrary(api, version, source);
-        let frame = response::encode(7, version, &sent).expect("nothing that the version lacks");
-        let received = response::decode(api, version, body(&frame.to_bytes())).expect("what was encoded");
-        assert_eq!(received, (7, sent));
+        let frame = response_frame(version, &sent);
+        assert_eq!(response::correlation_id(&frame), Ok(7));
+        assert_eq!(response::decode(api, version, frame), Ok((7, sent)));
     });
+}
+
+#[test]
+fn a_body_is_read_to_its_end() {
+    each(10, |api, version, source| {
+        let mut writer = Writer::new();
+        let sent = Request::arbitrary(api, version, source);
+        sent.encode(&mut writer, version).expect("nothing that the version lacks");
+        let mut reader = Reader::new(writer.into_chunks().concat().into());
+        Request::decode(api, version, &mut reader).expect("what was encoded");
+        assert_eq!(reader.remaining(), 0, "{} {version}", api.name());
+    });
+}
+
+#[test]
+fn what_lies_inside_byte_fields() {
+    for (version, seed) in (0..=3).flat_map(|version| (0..100).map(move |seed| (version, seed))) {
+        let source = &mut Source::new(seed);
+        let subscription = ConsumerProtocolSubscription::arbitrary(source, version);
+        let assignment = ConsumerProtocolAssignment::arbitrary(source, version);
+        let encoded = versioned::encode(&subscription, version).expect("nothing that the version lacks");
+        assert_eq!(versioned::decode(encoded, 3), Ok((version, subscription)));
+        let encoded = versioned::encode(&assignment, version).expect("nothing that the version lacks");
+        assert_eq!(versioned::decode(encoded, 3), Ok((version, assignment)));
+    }
+}
+
+#[test]
+fn a_newer_version_inside_is_read_as_the_newest_known() {
+    let subscription = ConsumerProtocolSubscription { topics: vec!["orders".to_owned()], ..Default::default() };
+    let mut encoded = versioned::encode(&subscription, 3).expect("all fields exist").to_vec();
+    encoded[1] = 9;
+    encoded.extend_from_slice(b"and more");
+    assert_eq!(versioned::decode(encoded.into(), 3), Ok((9, subscription)));
+    assert!(versioned::decode::<ConsumerProtocolSubscription>(Bytes::from_static(&[0xff, 0xff]), 3).is_err());
+}
+
+#[test]
+fn records_are_never_copied() {
+    let records = Bytes::from(vec![7; 5_000]);
+    let partition = PartitionData { records: Some(records.clone()), ..Default::default() };
+    let topic = FetchableTopicResponse { partitions: vec![partition.clone(), partition], ..Default::default() };
+    let answer = Response::from(FetchResponse { responses: vec![topic], ..Default::default() });
+    let frame = response::encode(1, 12, &answer).expect("all fields exist");
+
+    let shared = |chunk: &Bytes| chunk.as_ptr() == records.as_ptr() && chunk.len() == records.len();
+    assert_eq!(frame.chunks().iter().filter(|chunk| shared(chunk)).count(), 2);
+    assert_eq!(frame.chunks().iter().map(Bytes::len).sum::<usize>(), frame.len());
+
+    let flat = frame.to_bytes();
+    let (_, decoded) = response::decode(ApiKey::Fetch, 12, flat.slice(4..)).expect("what was encoded");
+    let Response::Fetch(decoded) = decoded else { panic!("another response") };
+    let decoded = decoded.responses[0].partitions[1].records.as_ref().expect("records");
+    assert!(flat.as_ptr_range().contains(&decoded.as_ptr()));
+}
+
+#[test]
+fn a_value_that_a_version_lacks_is_refused_unless_it_may_be_lost() {
+    let encode = |message: &dyn Fn(&mut Writer) -> Result<(), fleuve_wire::EncodeError>| {
+        message(&mut Writer::new()).map_err(|error| error.to_string())
+    };
+    // IsolationLevel came with version 2.
+    let request = ListOffsetsRequest { isolation_level: 1, ..Default::default() };
+    assert_eq!(encode(&|writer| request.encode(writer, 2)), Ok(()));
+    let refused = encode(&|writer| request.encode(writer, 1)).expect_err("there is no IsolationLevel");
+    assert!(refused.contains("ListOffsetsRequest.IsolationLevel"), "{refused}");
+
+    // A list of all topics is null from version 1 on, and empty before.
+    let all = MetadataRequest { topics: None, ..Default::default() };
+    assert_eq!(encode(&|writer| all.encode(writer, 1)), Ok(()));
+    assert!(encode(&|writer| all.encode(writer, 0)).is_err());
+
+    // ThrottleTimeMs and the like are ignorable.
+    let produce = ProduceRequest::arbitrary(&mut Source::new(3), 13);
+    assert!(Request::from(produce).encode(&mut Writer::new(), 14).is_err());
 }
