@@ -15,8 +15,16 @@ use crate::session::{ClientSoftware, Session};
 ///
 /// Versions 0 to 2 of Produce are offered and not served, as in Kafka 4: older librdkafka looks at the range's
 /// beginning to find out what a broker can do (KAFKA-18659).
-pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] =
-    &[(ApiKey::Metadata, 0..=13), (ApiKey::ApiVersions, 0..=5), (ApiKey::InitProducerId, 0..=5)];
+pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
+    (ApiKey::Produce, 0..=13),
+    (ApiKey::ListOffsets, 1..=11),
+    (ApiKey::Metadata, 0..=13),
+    (ApiKey::ApiVersions, 0..=5),
+    (ApiKey::CreateTopics, 2..=7),
+    (ApiKey::DeleteTopics, 1..=6),
+    (ApiKey::InitProducerId, 0..=5),
+    (ApiKey::OffsetForLeaderEpoch, 2..=4),
+];
 
 /// Features of the cluster as a whole, with the versions that this broker can do; each is at its highest.
 pub(crate) const FEATURES: &[(&str, RangeInclusive<i16>)] = &[];

@@ -49,6 +49,11 @@ impl Broker {
         match request {
             Request::ApiVersions(request) => respond(self.answer_api_versions(session, version, request).into()),
             Request::Metadata(request) => respond(self.metadata(session, version, &request).into()),
+            Request::Produce(request) => self.produce(session, version, request, respond),
+            Request::ListOffsets(request) => respond(self.list_offsets(session, version, &request).into()),
+            Request::OffsetForLeaderEpoch(request) => respond(self.offset_for_leader_epoch(session, &request).into()),
+            Request::CreateTopics(request) => respond(self.create_topics(session, &request).into()),
+            Request::DeleteTopics(request) => respond(self.delete_topics(session, request).into()),
             Request::InitProducerId(request) => self.init_producer_id(session, &request, respond),
             other => tracing::error!(api = other.api_key().name(), "a request came that is not served"),
         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fleuve_base::{Env, Error, Result};
 use fleuve_journal::{Log, TopicConfig};
-use fleuve_wire::Uuid;
+use fleuve_wire::{ErrorCode, Uuid};
 
+use crate::failure::Outcome;
 use crate::producers::NEXT_BLOCK_KEY;
 use crate::state_topic::StateTopic;
 
@@ -61,4 +62,12 @@ fn create_id(env: &Env, topic: &StateTopic) -> Result<String> {
     let id = Uuid::from_u128(bits).to_string();
     topic.append_and_wait(&[(Bytes::from_static(CLUSTER_ID_KEY), Some(Bytes::from(id.clone())))])?;
     Ok(id)
+}
+
+/// Whether the client's idea of the leader epoch is ours; −1 is no idea.
+pub(crate) fn check_leader_epoch(epoch: i32) -> Outcome<()> {
+    match epoch {
+        ..0 | LEADER_EPOCH => Ok(()),
+        _ => Err(ErrorCode::UNKNOWN_LEADER_EPOCH.into()),
+    }
 }

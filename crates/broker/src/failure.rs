@@ -48,6 +48,8 @@ pub(crate) fn error_code(error: &Error) -> ErrorCode {
         "E709" => ErrorCode::INVALID_PRODUCER_EPOCH,
         "E710" => ErrorCode::POLICY_VIOLATION,
         "E712" => ErrorCode::INVALID_CONFIG,
+        "E715" => ErrorCode::MESSAGE_TOO_LARGE,
+        "E716" => ErrorCode::POLICY_VIOLATION,
         "E713" => ErrorCode::INVALID_RECORD,
         _ => ErrorCode::UNKNOWN_SERVER_ERROR,
     }

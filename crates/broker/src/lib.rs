@@ -34,9 +34,11 @@ mod apis;
 mod broker;
 mod cluster;
 mod config;
-#[allow(dead_code)] // Used by the APIs that come next.
+mod configs;
 mod failure;
+mod list_offsets;
 mod metadata;
+mod produce;
 mod producers;
 mod session;
 mod state_topic;

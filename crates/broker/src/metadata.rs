@@ -19,7 +19,7 @@ impl Broker {
     pub(crate) fn metadata(&self, session: &Session, version: i16, request: &MetadataRequest) -> MetadataResponse {
         let mut topics = match asked_topics(version, request) {
             None => self.all_topics(session),
-            Some(asked) => asked.iter().map(|topic| self.asked_topic(session, topic)).collect(),
+            Some(asked) => asked.iter().map(|topic| self.asked_topic(session, request, topic)).collect(),
         };
         if request.include_topic_authorized_operations {
             topics.iter_mut().for_each(|topic| self.add_topic_operations(session, topic));
@@ -48,9 +48,14 @@ impl Broker {
         topics.iter().map(|topic| describe(topic)).collect()
     }
 
-    fn asked_topic(&self, session: &Session, asked: &MetadataRequestTopic) -> MetadataResponseTopic {
+    fn asked_topic(
+        &self,
+        session: &Session,
+        request: &MetadataRequest,
+        asked: &MetadataRequestTopic,
+    ) -> MetadataResponseTopic {
         let found = match &asked.name {
-            Some(name) => self.topic_by_name(session, name),
+            Some(name) => self.topic_by_name(session, request, name),
             None => self.topic_by_id(session, asked.topic_id),
         };
         found.map(|topic| describe(&topic)).unwrap_or_else(|code| MetadataResponseTopic {
@@ -62,11 +67,16 @@ impl Broker {
         })
     }
 
-    fn topic_by_name(&self, session: &Session, name: &str) -> Result<Arc<Topic>, ErrorCode> {
+    fn topic_by_name(&self, session: &Session, request: &MetadataRequest, name: &str) -> Result<Arc<Topic>, ErrorCode> {
         if !self.allows(session, Operation::Describe, Resource::Topic(name)) {
             return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
         }
         match self.topic(TopicKey::Name(name)) {
+            Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+                if request.allow_auto_topic_creation && self.config.auto_create_topics =>
+            {
+                self.auto_create(session, name)
+            }
             Err(code) if fleuve_journal::check_topic_name(name).is_ok() => Err(code),
             Err(_) => Err(ErrorCode::INVALID_TOPIC_EXCEPTION),
             found => found,

@@ -8,7 +8,7 @@ use crate::header::{
     ATTRIBUTES_AT, Attributes, BASE_SEQUENCE_AT, BatchHeader, CRC_AT, HEADER_BYTES, LEADER_EPOCH_AT, MAX_TIMESTAMP_AT,
     PRODUCER_EPOCH_AT, PRODUCER_ID_AT, crc_of,
 };
-use crate::records::Records;
+use crate::records::{Record, RecordIter, Records};
 
 /// An owned batch whose checksum is known to be right: made by [`BatchBuilder`](crate::BatchBuilder), or
 /// received and checked by [`Batch::parse`].
@@ -27,6 +27,12 @@ impl Batch {
         check_length(&header, bytes.len())?;
         check_crc(&header, &bytes)?;
         Ok(Batch { bytes, header })
+    }
+
+    /// As [`Batch::parse`], from bytes that may be a part of something larger. They are copied only if somebody else
+    /// still holds them.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self> {
+        Self::parse(bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..])))
     }
 
     /// From a builder, whose header is right by construction.
@@ -76,6 +82,20 @@ impl Batch {
         let crc = crc_of(&self.bytes).expect("a batch is at least as long as its header");
         self.bytes[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
         self.header = BatchHeader { crc, ..header };
+    }
+
+    /// Walks the records where they lie, or decompressed; the first error ends the walk.
+    pub fn each_record(&self, mut each: impl FnMut(Record<'_>) -> Result<()>) -> Result<()> {
+        let payload = &self.bytes[HEADER_BYTES..];
+        let decompressed;
+        let payload = match self.header.attributes.codec()? {
+            Codec::None => payload,
+            codec => {
+                decompressed = codec.decompress(payload)?;
+                &decompressed
+            }
+        };
+        RecordIter::new(payload, &self.header).try_for_each(|record| each(record?))
     }
 
     /// Reads the batch; copies it.

@@ -47,7 +47,7 @@ impl Records {
 
     /// The records in offset order. After an error the iterator ends.
     pub fn iter(&self) -> RecordIter<'_> {
-        RecordIter { rest: &self.payload, header: &self.header, left: self.len(), started: !self.is_empty() }
+        RecordIter::new(&self.payload, &self.header)
     }
 }
 
@@ -82,6 +82,14 @@ pub struct RecordIter<'a> {
     header: &'a BatchHeader,
     left: usize,
     started: bool,
+}
+
+impl<'a> RecordIter<'a> {
+    /// Over the decompressed records of a batch.
+    pub(crate) fn new(payload: &'a [u8], header: &'a BatchHeader) -> Self {
+        let left = usize::try_from(header.record_count).unwrap_or(0);
+        RecordIter { rest: payload, header, left, started: left > 0 }
+    }
 }
 
 impl<'a> Iterator for RecordIter<'a> {

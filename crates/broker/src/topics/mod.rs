@@ -1,11 +1,15 @@
 //! Topics as clients see them: found by name or id, created, deleted, extended.
 
+mod create;
+mod delete;
+
 use std::sync::Arc;
 
-use fleuve_journal::Topic;
+use fleuve_journal::{Partition, Topic};
 use fleuve_wire::{ErrorCode, Uuid};
 
 use crate::broker::Broker;
+use crate::failure::Outcome;
 
 /// Internal topics that clients may see and, with permission, read: Kafka's own.
 const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
@@ -38,9 +42,7 @@ impl Broker {
     pub(crate) fn topic(&self, key: TopicKey<'_>) -> Result<Arc<Topic>, ErrorCode> {
         let (found, missing) = match key {
             TopicKey::Name(name) => (self.log.topic(name).ok(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
-            TopicKey::Id(id) => {
-                (self.log.topics().into_iter().find(|topic| topic.id() == id.to_u128()), ErrorCode::UNKNOWN_TOPIC_ID)
-            }
+            TopicKey::Id(id) => (self.log.topic_by_id(id.to_u128()).ok(), ErrorCode::UNKNOWN_TOPIC_ID),
         };
         found.filter(|topic| !is_hidden(topic.name())).ok_or(missing)
     }
@@ -51,4 +53,10 @@ impl Broker {
         topics.retain(|topic| !is_hidden(topic.name()));
         topics
     }
+}
+
+/// The partition, or `UNKNOWN_TOPIC_OR_PARTITION`.
+pub(crate) fn partition(topic: &Topic, number: i32) -> Outcome<&Arc<Partition>> {
+    let found = u32::try_from(number).ok().and_then(|number| topic.partitions().get(number as usize));
+    found.ok_or_else(|| ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into())
 }

@@ -2,4 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod list_offsets;
+mod produce;
 mod support;
+mod topics;

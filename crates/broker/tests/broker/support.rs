@@ -5,11 +5,30 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use fleuve_base::fs_memory::Unsynced;
 use fleuve_base::{Clock, Env, MemoryFs};
 use fleuve_broker::{Broker, BrokerConfig, Endpoint, Session};
 use fleuve_journal::{CommitMode, Log, LogOptions};
-use fleuve_wire::{Request, RequestHeader, Response};
+use fleuve_record::{Batch, BatchBuilder};
+use fleuve_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use fleuve_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use fleuve_wire::messages::produce_response::PartitionProduceResponse;
+use fleuve_wire::{ErrorCode, Request, RequestHeader, Response, Uuid};
+
+/// The answer of that kind.
+macro_rules! answer {
+    ($kind:ident, $asked:expr) => {
+        match $asked.answer() {
+            fleuve_wire::Response::$kind(response) => response,
+            other => panic!("not an answer of {}: {other:?}", stringify!($kind)),
+        }
+    };
+}
+pub(crate) use answer;
+
+/// When the world begins, in milliseconds.
+pub const START_MS: i64 = 1_000_000;
 
 /// A clock that moves when it is told to.
 pub struct TestClock(AtomicI64);
@@ -40,7 +59,7 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        Self::start(MemoryFs::new(), Arc::new(TestClock(AtomicI64::new(1_000_000))))
+        Self::start(MemoryFs::new(), Arc::new(TestClock(AtomicI64::new(START_MS))))
     }
 
     fn start(fs: MemoryFs, clock: Arc<TestClock>) -> Self {
@@ -76,6 +95,28 @@ impl World {
     pub fn commit(&self) {
         self.log.commit_now().unwrap();
         self.run_timers();
+    }
+
+    /// Creates a topic; the settings are pairs of name and value.
+    pub fn create(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Uuid {
+        let asked = self.ask(7, create_request(name, partitions, settings));
+        let [result] = &answer!(CreateTopics, asked).topics[..] else { panic!("one topic") };
+        assert_eq!(result.error_code, 0, "{result:?}");
+        result.topic_id
+    }
+
+    /// Produces one batch to a partition, by name.
+    pub fn produce(&self, topic: &str, partition: i32, batch: &Batch) -> Asked {
+        self.ask(12, produce_request(topic, partition, -1, Some(bytes_of(batch))))
+    }
+
+    /// Produces one batch and commits; gives its first offset.
+    pub fn produced(&self, topic: &str, partition: i32, batch: &Batch) -> i64 {
+        let asked = self.produce(topic, partition, batch);
+        self.commit();
+        let response = partition_of(&asked);
+        assert_eq!(response.error_code, 0, "{response:?}");
+        response.base_offset
     }
 
     /// The same machine after a clean restart.
@@ -114,13 +155,56 @@ impl Asked {
     }
 }
 
-/// The answer of that kind.
-macro_rules! answer {
-    ($kind:ident, $asked:expr) => {
-        match $asked.answer() {
-            fleuve_wire::Response::$kind(response) => response,
-            other => panic!("not an answer of {}: {other:?}", stringify!($kind)),
-        }
+pub fn create_request(name: &str, partitions: i32, settings: &[(&str, &str)]) -> CreateTopicsRequest {
+    let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
+        name: (*name).to_owned(),
+        value: Some((*value).to_owned()),
     };
+    let topic = CreatableTopic {
+        name: name.to_owned(),
+        num_partitions: partitions,
+        replication_factor: -1,
+        configs: settings.iter().map(config).collect(),
+        ..Default::default()
+    };
+    CreateTopicsRequest { topics: vec![topic], ..Default::default() }
 }
-pub(crate) use answer;
+
+pub fn produce_request(topic: &str, index: i32, acks: i16, records: Option<Bytes>) -> ProduceRequest {
+    let partition_data = vec![PartitionProduceData { index, records }];
+    let topic = TopicProduceData { name: topic.to_owned(), partition_data, ..Default::default() };
+    ProduceRequest { acks, timeout_ms: 1000, topic_data: vec![topic], ..Default::default() }
+}
+
+/// The answer of the only partition.
+pub fn partition_of(asked: &Asked) -> PartitionProduceResponse {
+    let response = answer!(Produce, asked);
+    let [topic] = &response.responses[..] else { panic!("one topic: {response:?}") };
+    let [partition] = &topic.partition_responses[..] else { panic!("one partition: {topic:?}") };
+    partition.clone()
+}
+
+/// The error of the only partition.
+pub fn error_of(asked: &Asked) -> ErrorCode {
+    ErrorCode(partition_of(asked).error_code)
+}
+
+pub fn bytes_of(batch: &Batch) -> Bytes {
+    Bytes::copy_from_slice(batch.as_bytes())
+}
+
+/// A builder with records of these values, at the clock's first time.
+pub fn builder(values: &[&str]) -> BatchBuilder {
+    add(BatchBuilder::new(), values)
+}
+
+pub fn add(mut builder: BatchBuilder, values: &[&str]) -> BatchBuilder {
+    for value in values {
+        builder.append(START_MS, None, Some(value.as_bytes()), &[]).unwrap();
+    }
+    builder
+}
+
+pub fn batch(values: &[&str]) -> Batch {
+    builder(values).finish().unwrap()
+}
