@@ -4,6 +4,25 @@ use std::path::PathBuf;
 
 use super::project::{self, PYTHON, Project};
 
+/// Acks and codecs, large records, many partitions.
+const PRODUCE: &str = "produce";
+/// An idempotent producer.
+const IDEMPOTENT: &str = "idempotent";
+/// Members of a group join and leave, and resume.
+const GROUP: &str = "group";
+/// The same, giving up only what moves.
+const COOPERATIVE: &str = "cooperative";
+/// Members with names of their own.
+const STATIC: &str = "static";
+/// The group protocol whose assignments the broker makes.
+const KIP848: &str = "kip848";
+/// Commit, abort, offsets with the output, zombies.
+const TRANSACTIONS: &str = "transactions";
+/// Offsets by time, seeking, pausing, lag.
+const OFFSETS: &str = "offsets";
+/// What an administrator asks for.
+const ADMIN: &str = "admin";
+
 /// A client library, and the program that speaks through it.
 pub struct Client {
     /// As on the command line.
@@ -23,20 +42,24 @@ impl Client {
     }
 }
 
-/// In the order in which they run: the quick ones first.
-pub const CLIENTS: &[Client] = &[Client {
-    name: "librdkafka",
-    project: &PYTHON,
-    command: &["venv/bin/python", "-B", "confluent.py"],
-    scenarios: &[
-        "produce",
-        "idempotent",
-        "group",
-        "cooperative",
-        "static",
-        "kip848",
-        "transactions",
-        "offsets",
-        "admin",
-    ],
-}];
+/// In the order in which they run.
+pub const CLIENTS: &[Client] = &[
+    Client {
+        name: "librdkafka",
+        project: &PYTHON,
+        command: &["venv/bin/python", "-B", "confluent.py"],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, KIP848, TRANSACTIONS, OFFSETS, ADMIN],
+    },
+    Client {
+        name: "kafka-python",
+        project: &PYTHON,
+        command: &["venv/bin/python", "-B", "kafka_python.py"],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, TRANSACTIONS, OFFSETS, ADMIN],
+    },
+    Client {
+        name: "aiokafka",
+        project: &PYTHON,
+        command: &["venv/bin/python", "-B", "aiokafka_client.py"],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, STATIC, TRANSACTIONS, OFFSETS, ADMIN],
+    },
+];
