@@ -256,6 +256,26 @@ pub const CODES: &[Code] = &[
         "A line or a record is longer than its limit. Such a file is often not text with one record a line.",
     ),
     code(
+        "E601",
+        "the address is taken",
+        "Another program listens there already. Stop it, or choose another port; port 0 takes a free one.",
+    ),
+    code("E602", "wrong address", "An address to listen on is HOST:PORT, and the host must be known on this machine."),
+    code(
+        "E603",
+        "not safe beyond this machine",
+        "A listener that others can reach needs encryption and authentication. Set listener.NAME.certificate and .key, and .sasl or .client-ca; \
+         or listen on 127.0.0.1; or say listener.NAME.insecure = true, if nobody but friends can reach the port.",
+    ),
+    code(
+        "E604",
+        "certificates cannot be used",
+        "A PEM file of the TLS settings is missing, holds something else, or does not belong to the others.",
+    ),
+    code("E605", "unknown setting of the server", "`fleuve config show` lists all settings."),
+    code("E606", "wrong value of a setting of the server", "The setting exists, but not this value of it."),
+    code("E607", "the configuration cannot be read", "The file is not TOML, or far too large."),
+    code(
         "E701",
         "the data directory is in use",
         "Another process holds it. Stop that one, or choose another directory.",
