@@ -40,7 +40,7 @@ pub fn all() -> [Target; 6] {
         Target { name: "request", corpus: requests, run: run_request, heap_bytes_max: message_bytes_max },
         Target { name: "response", corpus: responses, run: run_response, heap_bytes_max: message_bytes_max },
         Target { name: "inner", corpus: inner_messages, run: run_inner, heap_bytes_max: message_bytes_max },
-        Target { name: "frame", corpus: streams, run: run_frame, heap_bytes_max: |bytes| 4 * bytes + (64 << 10) },
+        Target { name: "frame", corpus: streams, run: run_frame, heap_bytes_max: stream_bytes_max },
         Target { name: "batch", corpus: batches, run: run_batch, heap_bytes_max: batch_bytes_max },
         Target { name: "bomb", corpus: bombs, run: run_batch, heap_bytes_max: batch_bytes_max },
     ]
@@ -186,6 +186,11 @@ fn streams(source: &mut Source) -> Vec<Vec<u8>> {
     (0..200).map(stream).collect()
 }
 
+/// Every frame, of which the shortest has four bytes, may take a buffer of 4 KiB with it.
+fn stream_bytes_max(stream_bytes: usize) -> usize {
+    (64 << 10) + stream_bytes / 4 * (4 << 10)
+}
+
 fn run_frame(input: Bytes, allocated: &dyn Fn() -> usize) -> Result<Done, String> {
     let mut frames = FrameReader::new();
     let mut rest = &input[..];
@@ -193,8 +198,8 @@ fn run_frame(input: Bytes, allocated: &dyn Fn() -> usize) -> Result<Done, String
     while let Some(&first) = rest.first() {
         let buffer = frames.spare();
         let room = buffer.capacity() - buffer.len();
-        if room == 0 {
-            return Err("no room for the next read".to_owned());
+        if room == 0 || room > buffer.len() + FRAME_BYTES_MAX_UNAUTHENTICATED {
+            return Err(format!("room for {room} bytes after {}", buffer.len()));
         }
         let piece = rest.len().min(room).min(usize::from(first) + 1);
         buffer.extend_from_slice(&rest[..piece]);

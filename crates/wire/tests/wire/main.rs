@@ -3,6 +3,7 @@
 mod allocator;
 mod each;
 mod frame;
+mod golden;
 mod hostile;
 mod other;
 mod primitives;
