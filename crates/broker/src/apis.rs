@@ -17,6 +17,7 @@ use crate::session::{ClientSoftware, Session};
 /// beginning to find out what a broker can do (KAFKA-18659).
 pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
     (ApiKey::Produce, 0..=13),
+    (ApiKey::Fetch, 4..=18),
     (ApiKey::ListOffsets, 1..=11),
     (ApiKey::Metadata, 0..=13),
     (ApiKey::ApiVersions, 0..=5),

@@ -8,6 +8,7 @@ use fleuve_wire::{Request, RequestHeader, Response};
 
 use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
+use crate::fetch::{FetchSessions, WaitingFetches};
 use crate::producers::ProducerIds;
 use crate::security::{Authorizer, Operation, Resource, Security};
 use crate::session::Session;
@@ -26,6 +27,8 @@ pub struct Broker {
     pub(crate) authorizer: Arc<Authorizer>,
     pub(crate) security: Arc<Security>,
     pub(crate) producer_ids: Arc<ProducerIds>,
+    pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) waiting_fetches: WaitingFetches,
 }
 
 impl Broker {
@@ -35,7 +38,18 @@ impl Broker {
         let producer_ids = ProducerIds::new(Arc::clone(&cluster.topic), cluster.next_producer_id);
         let security = Security::open(&env, &log, &config)?;
         let (timers, authorizer) = (Timers::new(), Arc::clone(security.authorizer()));
-        Ok(Arc::new(Broker { env, log, config, timers, cluster, authorizer, security, producer_ids }))
+        Ok(Arc::new(Broker {
+            fetch_sessions: FetchSessions::new(config.fetch_sessions_max),
+            waiting_fetches: WaitingFetches::default(),
+            env,
+            log,
+            config,
+            timers,
+            cluster,
+            authorizer,
+            security,
+            producer_ids,
+        }))
     }
 
     /// Answers a request exactly once through `respond`: at once, or later from a commit round, a timer or another
@@ -50,6 +64,7 @@ impl Broker {
             Request::ApiVersions(request) => respond(self.answer_api_versions(session, version, request).into()),
             Request::Metadata(request) => respond(self.metadata(session, version, &request).into()),
             Request::Produce(request) => self.produce(session, version, request, respond),
+            Request::Fetch(request) => self.fetch(session, version, request, respond),
             Request::ListOffsets(request) => respond(self.list_offsets(session, version, &request).into()),
             Request::OffsetForLeaderEpoch(request) => respond(self.offset_for_leader_epoch(session, &request).into()),
             Request::CreateTopics(request) => respond(self.create_topics(session, &request).into()),
@@ -100,8 +115,13 @@ impl Broker {
     }
 
     /// Forgets what belongs to a connection that has ended.
-    pub fn disconnected(&self, _connection: u64) {}
+    pub fn disconnected(&self, connection: u64) {
+        self.fetch_sessions.disconnected(connection);
+        self.waiting_fetches.disconnected(connection);
+    }
 
     /// Answers all who wait. Requests that come later are refused.
-    pub fn close(&self) {}
+    pub fn close(&self) {
+        self.waiting_fetches.close();
+    }
 }

@@ -36,6 +36,7 @@ mod cluster;
 mod config;
 mod configs;
 mod failure;
+mod fetch;
 mod list_offsets;
 mod metadata;
 mod produce;

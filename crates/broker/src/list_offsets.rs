@@ -58,7 +58,7 @@ impl Broker {
             return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED.into());
         }
         let topic = self.topic(TopicKey::Name(topic))?;
-        partition(&topic, number).cloned()
+        Ok(Arc::clone(partition(&topic, number)?))
     }
 
     pub(crate) fn offset_for_leader_epoch(

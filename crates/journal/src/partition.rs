@@ -114,6 +114,11 @@ impl Partition {
         Subscription::new(&self.watermark, wake)
     }
 
+    /// Whether the topic was deleted: what is still read of it will be gone.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
     pub(crate) fn wait_durable(&self, end_offset: u64) -> Result<()> {
         self.watermark.wait(end_offset, || self.shared.health.check_failure())
     }

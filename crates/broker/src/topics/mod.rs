@@ -9,7 +9,6 @@ use fleuve_journal::{Partition, Topic};
 use fleuve_wire::{ErrorCode, Uuid};
 
 use crate::broker::Broker;
-use crate::failure::Outcome;
 
 /// Internal topics that clients may see and, with permission, read: Kafka's own.
 const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
@@ -37,14 +36,24 @@ pub(crate) enum TopicKey<'a> {
     Id(Uuid),
 }
 
+impl TopicKey<'_> {
+    /// The error if there is no such topic.
+    pub(crate) fn missing(self) -> ErrorCode {
+        match self {
+            TopicKey::Name(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            TopicKey::Id(_) => ErrorCode::UNKNOWN_TOPIC_ID,
+        }
+    }
+}
+
 impl Broker {
     /// The topic, or the error that Kafka gives for a name or an id that is not there.
     pub(crate) fn topic(&self, key: TopicKey<'_>) -> Result<Arc<Topic>, ErrorCode> {
-        let (found, missing) = match key {
-            TopicKey::Name(name) => (self.log.topic(name).ok(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
-            TopicKey::Id(id) => (self.log.topic_by_id(id.to_u128()).ok(), ErrorCode::UNKNOWN_TOPIC_ID),
+        let found = match key {
+            TopicKey::Name(name) => self.log.topic(name),
+            TopicKey::Id(id) => self.log.topic_by_id(id.to_u128()),
         };
-        found.filter(|topic| !is_hidden(topic.name())).ok_or(missing)
+        found.ok().filter(|topic| !is_hidden(topic.name())).ok_or(key.missing())
     }
 
     /// All topics that clients may know of, by name.
@@ -56,7 +65,7 @@ impl Broker {
 }
 
 /// The partition, or `UNKNOWN_TOPIC_OR_PARTITION`.
-pub(crate) fn partition(topic: &Topic, number: i32) -> Outcome<&Arc<Partition>> {
+pub(crate) fn partition(topic: &Topic, number: i32) -> Result<&Arc<Partition>, ErrorCode> {
     let found = u32::try_from(number).ok().and_then(|number| topic.partitions().get(number as usize));
-    found.ok_or_else(|| ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into())
+    found.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod fetch;
+mod fetch_sessions;
 mod list_offsets;
 mod produce;
 mod support;
