@@ -16,18 +16,18 @@ pub struct Source {
     state: u64,
     /// Array elements that may still be made, so that nested arrays stay small.
     elements_left: usize,
+    array_length_max: usize,
 }
 
-/// Elements in all arrays of one message.
-const ELEMENTS_MAX: usize = 40;
-
-/// Elements of one array.
-const ARRAY_LENGTH_MAX: usize = 4;
-
 impl Source {
-    /// The stream of this seed.
+    /// The stream of this seed, for small messages.
     pub fn new(seed: u64) -> Self {
-        Source { state: seed, elements_left: ELEMENTS_MAX }
+        Source { state: seed, elements_left: 40, array_length_max: 4 }
+    }
+
+    /// The stream of this seed, for messages of up to some megabytes.
+    pub fn large(seed: u64) -> Self {
+        Source { state: seed, elements_left: 100_000, array_length_max: 100 }
     }
 
     /// The next number (SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
@@ -121,7 +121,7 @@ impl Source {
 
     /// Few elements, and none once the message has many.
     pub fn array<T>(&mut self, mut element: impl FnMut(&mut Self) -> T) -> Vec<T> {
-        let length = self.below(ARRAY_LENGTH_MAX + 1).min(self.elements_left);
+        let length = self.below(self.array_length_max + 1).min(self.elements_left);
         self.elements_left -= length;
         (0..length).map(|_| element(self)).collect()
     }

@@ -50,6 +50,23 @@ fn small_elements_do_not_become_large_structs_without_end() {
 }
 
 #[test]
+fn large_messages_are_within_the_budget() {
+    let mut largest = 0;
+    for &api in ApiKey::ALL {
+        for version in [*api.versions().start(), *api.versions().end()] {
+            let source = &mut Source::large(version as u64);
+            let frame = request_frame(version, &Request::arbitrary(api, version, source));
+            largest = largest.max(frame.len());
+            bounded(frame, request::decode).expect("what was encoded");
+            let frame = response_frame(version, &Response::arbitrary(api, version, source));
+            largest = largest.max(frame.len());
+            bounded(frame, |frame| response::decode(api, version, frame)).expect("what was encoded");
+        }
+    }
+    assert!(largest > 1 << 20, "the largest has only {largest} bytes");
+}
+
+#[test]
 fn a_frame_that_ends_early_is_an_error_at_every_byte() {
     each(4, |api, version, source| {
         let frame = request_frame(version, &Request::arbitrary(api, version, source));
