@@ -13,6 +13,7 @@ use crate::producers::ProducerIds;
 use crate::security::{Authorizer, Operation, Resource, Security};
 use crate::session::Session;
 use crate::timers::Timers;
+use crate::transactions::{NoOffsets, Surroundings, Transactions};
 
 /// Takes the one answer to a request.
 pub type Responder = Box<dyn FnOnce(Response) + Send>;
@@ -22,11 +23,12 @@ pub struct Broker {
     pub(crate) env: Env,
     pub(crate) log: Arc<Log>,
     pub(crate) config: BrokerConfig,
-    pub(crate) timers: Timers,
+    pub(crate) timers: Arc<Timers>,
     pub(crate) cluster: Cluster,
     pub(crate) authorizer: Arc<Authorizer>,
     pub(crate) security: Arc<Security>,
     pub(crate) producer_ids: Arc<ProducerIds>,
+    pub(crate) transactions: Arc<Transactions>,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) waiting_fetches: WaitingFetches,
 }
@@ -37,7 +39,16 @@ impl Broker {
         let cluster = Cluster::open(&env, &log)?;
         let producer_ids = ProducerIds::new(Arc::clone(&cluster.topic), cluster.next_producer_id);
         let security = Security::open(&env, &log, &config)?;
-        let (timers, authorizer) = (Timers::new(), Arc::clone(security.authorizer()));
+        let (timers, authorizer) = (Arc::new(Timers::new()), Arc::clone(security.authorizer()));
+        let transactions = Transactions::open(Surroundings {
+            env: env.clone(),
+            log: Arc::clone(&log),
+            timers: Arc::clone(&timers),
+            producer_ids: Arc::clone(&producer_ids),
+            offsets: Arc::new(NoOffsets),
+            timeout_max_ms: config.transaction_timeout_max_ms,
+            id_expiry_ms: config.transactional_id_expiry_ms,
+        })?;
         Ok(Arc::new(Broker {
             fetch_sessions: FetchSessions::new(config.fetch_sessions_max),
             waiting_fetches: WaitingFetches::default(),
@@ -49,6 +60,7 @@ impl Broker {
             authorizer,
             security,
             producer_ids,
+            transactions,
         }))
     }
 
@@ -69,7 +81,21 @@ impl Broker {
             Request::OffsetForLeaderEpoch(request) => respond(self.offset_for_leader_epoch(session, &request).into()),
             Request::CreateTopics(request) => respond(self.create_topics(session, &request).into()),
             Request::DeleteTopics(request) => respond(self.delete_topics(session, request).into()),
-            Request::InitProducerId(request) => self.init_producer_id(session, &request, respond),
+            Request::InitProducerId(request) => self.init_producer_id(session, version, &request, respond),
+            Request::AddPartitionsToTxn(request) => self.add_partitions_to_txn(session, version, request, respond),
+            Request::AddOffsetsToTxn(request) => self.add_offsets_to_txn(session, version, request, respond),
+            Request::EndTxn(request) => self.end_txn(session, version, &request, respond),
+            Request::DescribeTransactions(request) => respond(self.describe_transactions(session, request).into()),
+            Request::DescribeAcls(request) => respond(self.describe_acls(session, request).into()),
+            Request::CreateAcls(request) => self.create_acls(session, request, respond),
+            Request::DeleteAcls(request) => self.delete_acls(session, request, respond),
+            Request::DescribeUserScramCredentials(request) => {
+                respond(self.describe_user_scram_credentials(session, request).into());
+            }
+            Request::AlterUserScramCredentials(request) => self.alter_user_scram_credentials(session, request, respond),
+            Request::DescribeClientQuotas(request) => respond(self.describe_client_quotas(session, &request).into()),
+            Request::AlterClientQuotas(request) => self.alter_client_quotas(session, request, respond),
+            Request::ListTransactions(request) => respond(self.list_transactions(session, &request).into()),
             other => tracing::error!(api = other.api_key().name(), "a request came that is not served"),
         }
     }

@@ -47,7 +47,6 @@ mod timers;
 mod topics;
 
 pub mod groups;
-#[allow(dead_code)] // Used by the APIs that come next.
 pub mod security;
 pub mod transactions;
 

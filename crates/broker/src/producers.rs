@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::broker::{Broker, Responder};
 use crate::failure::error_code;
-use crate::security::{Operation, Resource};
+use crate::security::{Operation, Resource, ResourceType};
 use crate::session::Session;
 use crate::state_topic::StateTopic;
 
@@ -104,17 +104,24 @@ impl ProducerIds {
 }
 
 impl Broker {
-    pub(crate) fn init_producer_id(&self, session: &Session, request: &InitProducerIdRequest, respond: Responder) {
+    pub(crate) fn init_producer_id(
+        &self,
+        session: &Session,
+        version: i16,
+        request: &InitProducerIdRequest,
+        respond: Responder,
+    ) {
         match &request.transactional_id {
             None => self.init_idempotent_producer(session, respond),
-            // Transactions are not served yet.
-            Some(_) => respond(refused(ErrorCode::INVALID_REQUEST)),
+            Some(id) => self.init_transactional_producer(session, version, id, request, respond),
         }
     }
 
     /// A producer id for idempotent writes, with epoch 0.
     fn init_idempotent_producer(&self, session: &Session, respond: Responder) {
-        if !self.allows(session, Operation::IdempotentWrite, Resource::Cluster) {
+        // Who may write to some topic may do so idempotently (KIP-679).
+        let writes = || self.authorizer.authorize_any(session, Operation::Write, ResourceType::Topic);
+        if !self.allows(session, Operation::IdempotentWrite, Resource::Cluster) && !writes() {
             return respond(refused(ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
         }
         let then: OnProducerId = Box::new(move |id| {

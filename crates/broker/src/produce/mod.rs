@@ -15,17 +15,25 @@ use fleuve_wire::{ErrorCode, Uuid};
 use self::answer::{Answer, Place};
 use self::batch::Rejected;
 use crate::broker::{Broker, Responder};
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::security::{Operation, Resource};
 use crate::session::Session;
 use crate::topics::{TopicKey, is_internal, partition};
+use crate::transactions::{Participant, Producer, TxnPartition, Writer};
 
 /// From this version on a topic is named by its id.
 const TOPIC_IDS_FROM_VERSION: i16 = 13;
 
+/// From this version on clients know `TRANSACTION_ABORTABLE`.
+const ABORTABLE_FROM_VERSION: i16 = 11;
+
+/// From this version on writing to a partition is enough to add it to the transaction (KIP-890).
+const ADDS_FROM_VERSION: i16 = 12;
+
 /// A batch that may be appended, and where its answer goes.
 struct Ready {
     place: Place,
+    topic_id: u128,
     partition: Arc<Partition>,
     batch: Batch,
     rules: AppendRules,
@@ -42,13 +50,34 @@ impl Broker {
         let responses = topics.map(|(index, data)| production.topic(index, data)).collect();
         let ready = production.ready;
         let answer = Answer::new(ProduceResponse { responses, ..Default::default() }, ready.len(), respond);
-        for Ready { place, partition, batch, rules } in ready {
-            match partition.append_with(batch, rules) {
+        let transactional_id = request.transactional_id.as_deref();
+        for ready in ready {
+            let (place, partition) = (ready.place, Arc::clone(&ready.partition));
+            match self.append(transactional_id, version, ready) {
                 Ok(appended) => acknowledge(&answer, place, &partition, appended),
-                Err(error) => answer.refuse(place, error.into()),
+                Err(failure) => answer.refuse(place, failure),
             }
         }
         answer.all_begun();
+    }
+
+    /// Appends a batch; one of a transaction only while that is open.
+    fn append(&self, transactional_id: Option<&str>, version: i16, ready: Ready) -> Outcome<Appended> {
+        let Ready { topic_id, partition, batch, rules, .. } = ready;
+        let header = batch.header();
+        if !header.attributes.has(Attributes::TRANSACTIONAL) {
+            return Ok(partition.append_with(batch, rules)?);
+        }
+        let transactional_id = transactional_id.ok_or(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)?;
+        let writer = Writer {
+            transactional_id,
+            producer: Producer { id: header.producer_id, epoch: header.producer_epoch },
+            adds: rules.unknown_producer_begins_at_zero,
+        };
+        let at = TxnPartition { topic_id, partition: partition.id().partition };
+        let appended =
+            self.transactions.write(writer, Participant::Partition(at), || partition.append_with(batch, rules));
+        Ok(appended.map_err(|code| outside_transaction(code, version))??)
     }
 
     /// Why nothing of the request may be done.
@@ -61,6 +90,19 @@ impl Broker {
         } else {
             None
         }
+    }
+}
+
+/// What a producer is told whose batch belongs to no open transaction, in words that its version knows.
+fn outside_transaction(code: ErrorCode, version: i16) -> Failure {
+    let message = "The partition is not part of an open transaction of this producer.";
+    match code {
+        ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH.into(),
+        ErrorCode::INVALID_TXN_STATE if version >= ABORTABLE_FROM_VERSION => {
+            Failure::new(ErrorCode::TRANSACTION_ABORTABLE, message)
+        }
+        ErrorCode::INVALID_TXN_STATE => Failure::new(code, message),
+        code => code.into(),
     }
 }
 
@@ -130,17 +172,15 @@ impl Production<'_> {
     fn partition(&mut self, place: Place, topic: &Topic, data: PartitionProduceData) -> Result<(), Rejected> {
         let partition = Arc::clone(partition(topic, data.index)?);
         let batch = self.batch(topic, &partition, data.records)?;
-        self.ready.push(Ready { place, partition, batch, rules: AppendRules::default() });
+        let transactional = batch.header().attributes.has(Attributes::TRANSACTIONAL);
+        let rules = AppendRules { unknown_producer_begins_at_zero: transactional && self.version >= ADDS_FROM_VERSION };
+        self.ready.push(Ready { place, topic_id: topic.id(), partition, batch, rules });
         Ok(())
     }
 
     fn batch(&self, topic: &Topic, partition: &Partition, records: Option<Bytes>) -> Result<Batch, Rejected> {
         let batch = batch::parse(partition.id(), self.version, records)?;
         batch::check(topic, partition, self.version, self.now_ms, &batch)?;
-        if batch.header().attributes.has(Attributes::TRANSACTIONAL) {
-            let message = "The partition is not part of a transaction of this producer.";
-            return Err(Failure::new(ErrorCode::INVALID_TXN_STATE, message).into());
-        }
         Ok(batch)
     }
 }

@@ -4,12 +4,15 @@
 //! what is durable there. [`Security`] holds them; every request asks its [`Authorizer`] about every resource that it touches.
 
 mod acl;
+mod acl_requests;
 mod authorizer;
 mod quota;
+mod quota_requests;
 mod sasl;
 mod scram;
 mod state;
 mod store;
+mod user_requests;
 mod users;
 
 pub use acl::{

@@ -90,7 +90,7 @@ fn an_empty_poll_is_answered_exactly_at_its_deadline() {
     world.clock.advance(1);
     world.run_timers();
     assert_eq!(fetched(&asked), [""; 0]);
-    assert!(world.broker.timers().is_empty());
+    assert!(world.is_at_rest());
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_waiting_poll_is_answered_by_the_commit_and_not_by_the_append() {
     assert!(asked.waits());
     world.commit();
     assert_eq!(fetched(&asked), ["a"]);
-    assert!(world.broker.timers().is_empty());
+    assert!(world.is_at_rest());
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn thousands_of_polls_wait_and_all_are_answered() {
     assert!(asked.iter().all(|asked| asked.waits()));
     world.produced("orders", 0, &batch(&["a"]));
     assert!(asked.iter().all(|asked| fetched(asked) == ["a"]));
-    assert!(world.broker.timers().is_empty());
+    assert!(world.is_at_rest());
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn closing_and_a_lost_connection_answer_who_waits() {
     assert!(!one.waits() && two.waits());
     world.broker.close();
     assert_eq!(fetched(&two), [""; 0]);
-    assert!(world.broker.timers().is_empty());
+    assert!(world.is_at_rest());
 }
 
 #[test]

@@ -6,5 +6,7 @@ mod fetch;
 mod fetch_sessions;
 mod list_offsets;
 mod produce;
+mod producer;
 mod support;
 mod topics;
+mod transactions;

@@ -111,7 +111,7 @@ fn damaged_and_malformed_batches_are_refused_and_nothing_is_stored() {
     let control = builder(&["a"]).producer(5, 0, 0).control().finish().unwrap();
     assert_eq!(code(Some(bytes_of(&control))), ErrorCode::INVALID_RECORD);
     let transactional = builder(&["a"]).producer(5, 0, 0).transactional().finish().unwrap();
-    assert_eq!(code(Some(bytes_of(&transactional))), ErrorCode::INVALID_TXN_STATE);
+    assert_eq!(code(Some(bytes_of(&transactional))), ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
     world.commit();
     assert_eq!(world.produced("orders", 0, &batch(&["a"])), 0);
 }

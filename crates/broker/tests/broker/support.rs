@@ -55,6 +55,8 @@ pub struct World {
     pub clock: Arc<TestClock>,
     pub log: Arc<Log>,
     pub broker: Arc<Broker>,
+    /// Timers that are always there: those that look after things now and then.
+    timers_at_rest: usize,
 }
 
 impl World {
@@ -66,7 +68,8 @@ impl World {
         let env = Env { fs: Arc::new(fs.clone()), clock: clock.clone(), ..Env::system() };
         let log = Log::open(env.clone(), Path::new("/data"), LogOptions { commit: CommitMode::Manual }).unwrap();
         let broker = Broker::open(env, Arc::clone(&log), BrokerConfig::default()).unwrap();
-        World { fs, clock, log, broker }
+        let timers_at_rest = broker.timers().len();
+        World { fs, clock, log, broker, timers_at_rest }
     }
 
     /// Asks on a connection of its own.
@@ -84,6 +87,11 @@ impl World {
         let respond = Box::new(move |response| answers.lock().unwrap().push(response));
         self.broker.handle(session, &header, request, respond);
         asked
+    }
+
+    /// Whether no timer waits for the sake of a request.
+    pub fn is_at_rest(&self) -> bool {
+        self.broker.timers().len() == self.timers_at_rest
     }
 
     /// Runs the timers that are due now.
@@ -124,6 +132,11 @@ impl World {
         self.broker.close();
         self.log.close().unwrap();
         Self::start(self.fs, self.clock)
+    }
+
+    /// The same machine after a crash, which left this of what was not synced.
+    pub fn crash(self, unsynced: Unsynced) -> Self {
+        Self::start(self.fs.crash(unsynced), self.clock)
     }
 
     /// The same machine after its power was cut.

@@ -80,11 +80,6 @@ impl AclIndex {
         self.bindings.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.bindings.is_empty()
-    }
-
     /// Whether this rule is there.
     pub fn contains(&self, acl: &AclBinding) -> bool {
         self.bindings.contains(acl)
