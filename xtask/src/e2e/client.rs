@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::project::{self, PYTHON, Project};
+use super::project::{self, GO, PYTHON, Project};
 
 /// Acks and codecs, large records, many partitions.
 const PRODUCE: &str = "produce";
@@ -61,5 +61,23 @@ pub const CLIENTS: &[Client] = &[
         project: &PYTHON,
         command: &["venv/bin/python", "-B", "aiokafka_client.py"],
         scenarios: &[PRODUCE, IDEMPOTENT, GROUP, STATIC, TRANSACTIONS, OFFSETS, ADMIN],
+    },
+    Client {
+        name: "franz-go",
+        project: &GO,
+        command: &["bin/franz"],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, KIP848, TRANSACTIONS, OFFSETS, ADMIN],
+    },
+    Client {
+        name: "sarama",
+        project: &GO,
+        command: &["bin/sarama"],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, TRANSACTIONS, OFFSETS, ADMIN],
+    },
+    Client {
+        name: "kafka-go",
+        project: &GO,
+        command: &["bin/segmentio"],
+        scenarios: &[PRODUCE, GROUP, OFFSETS, ADMIN],
     },
 ];

@@ -31,6 +31,14 @@ pub const PYTHON: Project = Project {
     build: &[],
 };
 
+/// franz-go, sarama and kafka-go.
+pub const GO: Project = Project {
+    name: "go",
+    manifest: "go.sum",
+    install: &[&["go", "mod", "download"]],
+    build: &[&["go", "build", "-o", "bin/", "./franz", "./sarama", "./segmentio"]],
+};
+
 /// Apache Kafka itself.
 pub const KAFKA: Project = Project { name: "kafka", manifest: "pom.xml", install: &[COPY_JARS], build: &[] };
 
