@@ -13,6 +13,15 @@ use std::sync::Arc;
 pub trait File: Send + Sync {
     /// Reads at `position` until `buffer` is full or the file ends; returns the number of bytes read.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Reads up to `length` bytes at `position` into `buffer`, whose content they replace; fewer only where the file
+    /// ends. The buffer's memory need not be cleared first, which is what makes this cheaper than [`File::read_at`].
+    fn read_into(&self, buffer: &mut Vec<u8>, length: usize, position: u64) -> io::Result<()> {
+        buffer.clear();
+        buffer.resize(length, 0);
+        let read = self.read_at(buffer, position)?;
+        buffer.truncate(read);
+        Ok(())
+    }
     /// Writes all of `bytes` at `position`. After an error any prefix may have been written.
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()>;
     /// Makes everything written so far survive a power cut (`fdatasync`).
@@ -147,6 +156,22 @@ impl File for OsFile {
             }
         }
         Ok(filled)
+    }
+
+    fn read_into(&self, buffer: &mut Vec<u8>, length: usize, position: u64) -> io::Result<()> {
+        buffer.clear();
+        buffer.reserve_exact(length);
+        while buffer.len() < length {
+            let at = position + buffer.len() as u64;
+            match rustix::io::pread(&self.0, rustix::buffer::spare_capacity(buffer), at) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error == rustix::io::Errno::INTR => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        buffer.truncate(length);
+        Ok(())
     }
 
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {

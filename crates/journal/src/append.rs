@@ -230,9 +230,11 @@ impl Partition {
 
     /// Whether the active segment began longer ago than segments may.
     pub(crate) fn is_old(&self, appender: &Appender) -> bool {
-        let (Some(limit_ms), Some(first_ms)) = (self.config().segment_ms, appender.first_append_ms) else {
-            return false;
-        };
+        let config = self.config();
+        // What must be compacted by some time must be sealed by then.
+        let lag_ms = config.max_compaction_lag_ms.filter(|_| config.cleanup.compacts());
+        let limit_ms = config.segment_ms.into_iter().chain(lag_ms).min();
+        let (Some(limit_ms), Some(first_ms)) = (limit_ms, appender.first_append_ms) else { return false };
         u64::try_from(self.shared.now_ms().saturating_sub(first_ms)).is_ok_and(|age_ms| age_ms > limit_ms)
     }
 

@@ -1,6 +1,7 @@
 //! Reading: whole batches as they are stored, each verified, bounded by what is durable or decided.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use fleuve_base::{Error, Result};
@@ -15,7 +16,7 @@ use crate::transaction::AbortedTransaction;
 #[derive(Debug, Clone)]
 pub struct Fetched {
     /// Whole batches, one after the other, verified. The first one holds the offset that was asked for, and
-    /// may begin before it. Empty at the high watermark.
+    /// may begin before it, or is the next one if compaction has removed that record. Empty at the high watermark.
     pub bytes: Bytes,
     /// Where to read on.
     pub next_offset: u64,
@@ -62,13 +63,19 @@ impl Partition {
     /// As [`Partition::read`], but only batches before the last stable offset, and with the list of aborted
     /// transactions whose records the reader must leave out.
     pub fn read_committed(&self, from_offset: u64, max_bytes: usize) -> Result<Fetched> {
-        let mut fetched = self.look(from_offset)?;
-        let until = fetched.last_stable_offset;
-        self.fill(&mut fetched, until, max_bytes)?;
-        if !fetched.is_empty() {
-            fetched.aborted = self.aborted(from_offset..fetched.next_offset)?;
+        loop {
+            let compactions = self.compactions.load(Ordering::Acquire);
+            let mut fetched = self.look(from_offset)?;
+            let until = fetched.last_stable_offset;
+            if self.fill(&mut fetched, until, max_bytes)? {
+                fetched.aborted = self.aborted(from_offset..fetched.next_offset)?;
+            }
+            // A compaction that removes aborted records forgets their transactions afterwards: the list must not be
+            // newer than the records.
+            if self.compactions.load(Ordering::Acquire) == compactions {
+                return Ok(fetched);
+            }
         }
-        Ok(fetched)
     }
 
     /// Where the partition stands, if `from_offset` can be read.
@@ -85,16 +92,26 @@ impl Partition {
         })
     }
 
-    fn fill(&self, fetched: &mut Fetched, until: u64, max_bytes: usize) -> Result<()> {
-        let from_offset = fetched.next_offset;
-        if from_offset < until {
+    /// Whether any of the batches is part of a transaction.
+    fn fill(&self, fetched: &mut Fetched, until: u64, max_bytes: usize) -> Result<bool> {
+        while fetched.next_offset < until {
+            let from_offset = fetched.next_offset;
             let until = self.readable_until(from_offset, until)?;
-            let slice = self.segment_of(from_offset)?.read(from_offset, until, max_bytes);
+            let segment = self.segment_of(from_offset)?;
+            let slice = segment.read(from_offset, until, max_bytes);
             // Retention may have taken the segment away in between.
             let slice = slice.or_else(|error| self.check_offset(from_offset, until).and(Err(error)))?;
-            (fetched.bytes, fetched.next_offset) = (slice.bytes, slice.next_offset);
+            if !slice.bytes.is_empty() {
+                (fetched.bytes, fetched.next_offset) = (slice.bytes, slice.next_offset);
+                return Ok(slice.transactional);
+            }
+            // Compaction has left nothing from here to the segment's end: what follows, if anything, is in the next.
+            if slice.next_offset <= from_offset {
+                break;
+            }
+            fetched.next_offset = slice.next_offset.min(until);
         }
-        Ok(())
+        Ok(false)
     }
 
     fn check_offset(&self, offset: u64, high_watermark: u64) -> Result<()> {
@@ -123,6 +140,15 @@ impl Partition {
         let segments = self.segments.read();
         let after = segments.partition_point(|segment| segment.base_offset <= offset);
         let first = || segments.first().ok_or_else(|| Error::internal("a partition has no segment"));
-        after.checked_sub(1).map_or_else(|| first().cloned(), |last| Ok(Arc::clone(&segments[last])))
+        let segment = after.checked_sub(1).map_or_else(|| first().cloned(), |last| Ok(Arc::clone(&segments[last])))?;
+        if segment.name.compacted.is_some_and(|compacted| compacted.end_offset <= offset) {
+            return Err(self.id().damaged(
+                offset,
+                &segment.path,
+                segment.readable_bytes(),
+                "the next segment is missing",
+            ));
+        }
+        Ok(segment)
     }
 }

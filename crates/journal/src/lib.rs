@@ -4,13 +4,13 @@
 //! of [`Partition`]s, and a partition is a sequence of records that are numbered by offset and live in segment
 //! files byte for byte as Kafka's clients see them. One commit round syncs the writes of many appends. It keeps
 //! what a broker and a pipeline need below them: high watermark, last stable offset, idempotent producers,
-//! transactions, lanes with their last epoch, topic ids and settings, retention with pins, lookups by time.
+//! transactions, lanes with their last epoch, topic ids and settings, retention with pins, compaction, lookups by time.
 //!
-//! **What it is not.** A broker: no protocol, no consumer groups, no replication. It never decodes a value.
+//! **What it is not.** A broker: no protocol, no consumer groups, no replication. It never looks into a value.
 //!
 //! **Invariants.**
 //! - A ticket completes, and a record can be read, only after an `fdatasync` that covers it.
-//! - An offset is given once and never changes; offsets have no gaps.
+//! - An offset is given once and never changes; only compaction leaves gaps.
 //! - Bytes that fail their checksum are never served; acknowledged records are never cut off.
 //! - After a failed write or sync nothing is acknowledged any more until a restart has recovered.
 //! - Nothing calls the clock, the file system or the random source but through [`fleuve_base::Env`].
@@ -47,6 +47,7 @@ mod append;
 mod checkpoint;
 mod codes;
 mod commit;
+mod compaction;
 mod directory;
 mod fetch;
 mod index;
@@ -61,6 +62,7 @@ mod recovery;
 mod retention;
 mod scanner;
 mod segment;
+mod segment_name;
 mod shared;
 mod snapshot;
 mod topic;
@@ -69,6 +71,7 @@ mod watch;
 
 pub use append::{Appended, EPOCH_BYTES_MAX};
 pub use commit::{OnDurable, Ticket};
+pub use compaction::{COMPACTION_KEYS_MAX, CompactionReport};
 pub use fetch::Fetched;
 pub use log::{Log, TOPICS_MAX};
 pub use lookup::TimedOffset;

@@ -49,6 +49,12 @@ pub struct Partition {
     pub(crate) first_unstable: AtomicU64,
     pub(crate) checkpoint: CheckpointFile,
     pub(crate) pins: Mutex<Pins>,
+    /// One compaction at a time.
+    pub(crate) compaction: Mutex<()>,
+    /// How many have forgotten aborted transactions since the partition was opened.
+    pub(crate) compactions: AtomicU64,
+    /// Number of the newest compaction.
+    pub(crate) generation: AtomicU64,
     pub(crate) damage: Vec<Damage>,
     /// Why nothing may be appended, if so: damage was found whose extent for the producers is not known.
     pub(crate) read_only: Option<Error>,

@@ -23,11 +23,15 @@ use crate::options::TopicConfig;
 use crate::partition::{Damage, Partition};
 use crate::producer::Producers;
 use crate::scanner::{Scanner, Step};
-use crate::segment::{PartitionId, Segment, SegmentHome, path};
+use crate::segment::{PartitionId, Segment, SegmentHome};
+use crate::segment_name::{SegmentName, sort_out};
 use crate::shared::Shared;
 use crate::snapshot::{self, Snapshot};
 use crate::transaction::Transactions;
 use crate::watch::HighWatermark;
+
+/// The ending of files that a compaction has not finished (crash point C11).
+pub(crate) const UNFINISHED: &str = ".log.tmp";
 
 /// Bytes copied at once.
 const COPY_BYTES: usize = 1 << 20;
@@ -71,6 +75,7 @@ pub(crate) fn open(
     let segments = open_segments(&home, &names, evidence).map_err(io)?;
     let mut recovery = Recovery::new(shared, &home, evidence, segments, snapshot::offsets(&names));
     recovery.check_front();
+    recovery.check_back().map_err(io)?;
     let appender = match recovery.clean_end() {
         Some(appender) => appender,
         None => recovery.scan(report).map_err(io)?,
@@ -79,6 +84,8 @@ pub(crate) fn open(
     report.partitions += 1;
     report.damage.extend(recovery.damage.iter().map(|damage| ((*home.id).clone(), damage.clone())));
     let log_start = recovery.log_start();
+    let compacted = recovery.segments.iter().filter_map(|segment| segment.name.compacted);
+    let generation = compacted.map(|compacted| compacted.generation).max().unwrap_or(0);
     let Recovery { segments, damage, read_only, mut transactions, .. } = recovery;
     // All that was found is durable by now.
     transactions.note_durable(appender.end_offset);
@@ -98,30 +105,37 @@ pub(crate) fn open(
         pins: Mutex::default(),
         read_only,
         damage,
+        compaction: Mutex::default(),
+        compactions: AtomicU64::new(0),
+        generation: AtomicU64::new(generation),
         dirty: AtomicBool::new(false),
         deleted: AtomicBool::new(false),
         home,
     })
 }
 
-/// All segments but those that retention had given up before it was interrupted (crash point C8).
+/// All segments but those that a compaction has replaced (crash point C12), and those that retention had given up
+/// before it was interrupted (crash point C8).
 fn open_segments(
     home: &SegmentHome,
     names: &[String],
     evidence: Option<Checkpoint>,
 ) -> std::io::Result<Vec<Arc<Segment>>> {
-    let mut bases: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect();
-    bases.sort_unstable();
-    let log_start = evidence.map_or(0, |evidence| evidence.log_start);
-    let live = bases.iter().skip(1).take_while(|next| **next <= log_start).count();
-    for base in bases.drain(..live) {
-        Segment::new(home, base, 0).remove()?;
+    for unfinished in names.iter().filter(|name| name.ends_with(UNFINISHED)) {
+        home.fs.remove_file(&home.directory.join(unfinished))?;
     }
-    let open = |base| {
-        let bytes = home.fs.open(&path(&home.directory, base), false)?.len()?;
-        Ok(Arc::new(Segment::new(home, base, bytes)))
+    let (mut live, replaced) = sort_out(names.iter().filter_map(|name| SegmentName::parse(name)).collect());
+    let log_start = evidence.map_or(0, |evidence| evidence.log_start);
+    let gone = live.iter().skip(1).take_while(|next| next.base_offset <= log_start).count();
+    for name in replaced.into_iter().chain(live.drain(..gone)) {
+        Segment::new(home, name, 0).remove()?;
+    }
+    let open = |name: SegmentName| {
+        let bytes = home.fs.open(&name.path(&home.directory), false)?.len()?;
+        let bytes = bytes.min(name.compacted.map_or(u64::MAX, |compacted| compacted.bytes));
+        Ok(Arc::new(Segment::new(home, name, bytes)))
     };
-    bases.into_iter().map(open).collect()
+    live.into_iter().map(open).collect()
 }
 
 /// The state of one partition's recovery.
@@ -184,14 +198,33 @@ impl<'a> Recovery<'a> {
             if self.evidence.is_none() {
                 self.note_damage(0..u64::MAX, 0, 0, "all segments and the checkpoint are missing");
             }
-            self.segments.push(Arc::new(Segment::new(self.home, first, 0)));
+            self.segments.push(Arc::new(Segment::new(self.home, SegmentName::dense(first), 0)));
         }
     }
 
+    /// Nothing is ever appended to a compacted segment: if one is the last, the one after it is missing, and with
+    /// it all that the checkpoint knows of.
+    fn check_back(&mut self) -> std::io::Result<()> {
+        let Some(compacted) = self.segments.last().and_then(|last| last.name.compacted) else { return Ok(()) };
+        let (end, known) = (compacted.end_offset, self.evidence_end());
+        if known > end || self.evidence.is_none() {
+            self.note_damage(end..known.max(end + 1), end, 0, "their segment is missing");
+            self.segments.push(Arc::new(Segment::new(self.home, SegmentName::dense(end), 0)));
+        } else {
+            self.segments.push(Arc::new(Segment::create(self.home, end)?));
+        }
+        Ok(())
+    }
+
     fn note_damage(&mut self, offsets: Range<u64>, base_offset: u64, position: u64, reason: &str) {
-        let (file, reason) = (path(&self.home.directory, base_offset), reason.to_owned());
+        let (file, reason) = (self.path_of(base_offset), reason.to_owned());
         tracing::error!(partition = %self.home.id, ?offsets, file = %file.display(), position, %reason, "stored records are damaged");
         self.damage.push(Damage { offsets, file, position, reason });
+    }
+
+    fn path_of(&self, base_offset: u64) -> PathBuf {
+        let segment = self.segments.iter().find(|segment| segment.base_offset == base_offset);
+        segment.map_or_else(|| SegmentName::dense(base_offset).path(&self.home.directory), |found| found.path.clone())
     }
 
     /// After a clean stop the checkpoint, the newest snapshot and the last index all tell the same end, and
@@ -234,9 +267,9 @@ impl<'a> Recovery<'a> {
         Ok(Appender { end_offset, position, producers, snapshot_offset, clean: false, first_append_ms })
     }
 
-    /// Takes the newest snapshot that is whole and leaves no gap before the first segment.
+    /// Takes the newest snapshot that is whole and leaves no gap before the first segment that was not compacted.
     fn load_snapshot(&mut self) -> Option<u64> {
-        let first = self.segments.first().map_or(0, |segment| segment.base_offset);
+        let first = self.first_complete();
         let (fs, directory) = (&*self.home.fs, &self.home.directory);
         let usable = self.snapshots.iter().rev().filter(|offset| **offset >= first);
         let found = usable.filter_map(|offset| Some((*offset, snapshot::read(fs, directory, *offset)?))).next();
@@ -248,11 +281,18 @@ impl<'a> Recovery<'a> {
         self.producers_from = first;
         if first > 0 {
             let error = Error::corrupt(format!("{}: the state of the producers is damaged", self.home.id))
-                .with_detail("no snapshot of it can be read, and the records before it are gone")
+                .with_detail("no snapshot of it can be read, and records before it are gone")
                 .with_hint("records can be read, but not appended; copy them into a new topic");
             self.read_only = Some(error);
         }
         None
+    }
+
+    /// Offset from which on the segments hold all that was written.
+    fn first_complete(&self) -> u64 {
+        let first = self.segments.first().map_or(0, |segment| segment.base_offset);
+        let compacted = self.segments.iter().filter_map(|segment| segment.name.compacted);
+        compacted.map(|compacted| compacted.end_offset).max().unwrap_or(first)
     }
 
     /// Position up to which a segment is known to be synced.
@@ -270,7 +310,8 @@ impl<'a> Recovery<'a> {
     fn scan_segment(&mut self, segment: &Segment, next_base: Option<u64>) -> std::io::Result<(u64, u64)> {
         let durable = self.durable_position(segment, next_base);
         let mut index = SegmentIndex::new(segment.base_offset);
-        let mut scanner = Scanner::new(&**segment.file()?, segment.readable_bytes(), 0, segment.base_offset);
+        let mut scanner =
+            Scanner::new(&**segment.file()?, segment.name, segment.readable_bytes(), 0, segment.base_offset);
         loop {
             match scanner.step()? {
                 Step::Batch(header, position) => {
@@ -308,6 +349,11 @@ impl<'a> Recovery<'a> {
     /// A segment that ends too early has lost acknowledged records.
     fn check_end(&mut self, scanner: &mut Scanner<'_>, segment: &Segment, next_base: Option<u64>, durable: u64) {
         let expected = match next_base {
+            // Offsets may end early there; bytes may not.
+            Some(next_base) if segment.name.compacted.is_some_and(|compacted| compacted.bytes == scanner.position) => {
+                scanner.next_offset = next_base;
+                return;
+            }
             Some(next_base) => next_base,
             None if scanner.position < durable => self.evidence_end(),
             None => return,

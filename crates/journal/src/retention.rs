@@ -98,10 +98,13 @@ impl Partition {
     /// Removes the segments whose time has come.
     pub(crate) fn apply_retention(&self) -> Result<RetentionReport> {
         let config = self.config();
-        if self.read_only.is_some() || !config.cleanup.deletes() {
+        if self.read_only.is_some() {
             return Ok(RetentionReport::default());
         }
         self.roll_expired()?;
+        if !config.cleanup.deletes() {
+            return Ok(RetentionReport::default());
+        }
         let segments = self.segments.read().clone();
         let mut excess = config.retention_bytes.map_or(0, |limit| self.size_bytes().saturating_sub(limit));
         let mut start = self.log_start_offset();
@@ -118,14 +121,15 @@ impl Partition {
     }
 
     fn has_expired(&self, segment: &Segment) -> Result<bool> {
-        let Some(retention_ms) = self.config().retention_ms else { return Ok(false) };
+        let config = self.config();
+        let Some(retention_ms) = config.retention_ms.filter(|_| config.cleanup.deletes()) else { return Ok(false) };
         let last_append_ms = segment.with_index(|index| index.last_append_ms)?;
         let age_ms = self.shared.now_ms().saturating_sub(last_append_ms);
         Ok(u64::try_from(age_ms).is_ok_and(|age_ms| age_ms > retention_ms))
     }
 
     /// The active segment is sealed once it or all of it is too old, or a quiet topic would keep it for ever.
-    fn roll_expired(&self) -> Result<()> {
+    pub(crate) fn roll_expired(&self) -> Result<()> {
         let mut appender = self.appender.lock();
         let appender: &mut Appender = &mut appender;
         if appender.position == 0

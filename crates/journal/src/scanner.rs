@@ -8,6 +8,8 @@ use fleuve_base::fs::File;
 use fleuve_base::limits::BATCH_BYTES_MAX;
 use fleuve_record::{Attributes, BatchHeader, BatchView, EndMarker, HEADER_BYTES, LENGTH_PREFIX_BYTES, crc_of};
 
+use crate::segment_name::SegmentName;
+
 /// Bytes read at once.
 const WINDOW_BYTES: usize = 1 << 20;
 
@@ -29,6 +31,7 @@ pub(crate) enum Step {
 /// A position in a segment, and the offset that is expected there.
 pub(crate) struct Scanner<'a> {
     file: &'a dyn File,
+    name: SegmentName,
     end: u64,
     window: Vec<u8>,
     window_at: u64,
@@ -40,8 +43,8 @@ pub(crate) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// Starts at `position`, where the batch of `next_offset` should begin; the segment ends at `end`.
-    pub(crate) fn new(file: &'a dyn File, end: u64, position: u64, next_offset: u64) -> Self {
-        Scanner { file, end, window: Vec::new(), window_at: position, position, next_offset }
+    pub(crate) fn new(file: &'a dyn File, name: SegmentName, end: u64, position: u64, next_offset: u64) -> Self {
+        Scanner { file, name, end, window: Vec::new(), window_at: position, position, next_offset }
     }
 
     /// Checks the batch at the position and moves past it.
@@ -49,18 +52,13 @@ impl<'a> Scanner<'a> {
         if self.position >= self.end {
             return Ok(Step::End);
         }
-        match self.check(self.position)? {
-            Ok(header) if header.base_offset as u64 == self.next_offset => {
+        match self.check(self.position, Some(self.next_offset))? {
+            Ok(header) => {
                 let position = self.position;
                 self.position += header.batch_bytes as u64;
                 self.next_offset = header.next_offset() as u64;
                 Ok(Step::Batch(header, position))
             }
-            Ok(header) => Ok(Step::Bad(format!(
-                "offset {} is followed by {}",
-                self.next_offset.wrapping_sub(1),
-                header.base_offset
-            ))),
             Err(reason) => Ok(Step::Bad(reason)),
         }
     }
@@ -88,7 +86,7 @@ impl<'a> Scanner<'a> {
         while let Some(candidate) = self.candidate(at, &offsets)? {
             let Some(left) = budget.checked_sub(candidate.batch_bytes) else { return Ok(false) };
             budget = left;
-            if let Ok(header) = self.check(candidate.position)? {
+            if let Ok(header) = self.check(candidate.position, None)? {
                 (self.position, self.next_offset) = (candidate.position, header.base_offset as u64);
                 return Ok(true);
             }
@@ -101,10 +99,8 @@ impl<'a> Scanner<'a> {
         let position = self.position;
         let Ok(damaged) = BatchHeader::parse(self.bytes(position, HEADER_BYTES)?) else { return Ok(None) };
         let next = position + damaged.batch_bytes as u64;
-        let found = self.check(next)?.ok().map(|header| header.base_offset as u64);
-        Ok(found
-            .filter(|base| offsets.contains(base) && *base == damaged.next_offset() as u64)
-            .map(|base| (next, base)))
+        let found = self.check(next, Some(damaged.next_offset() as u64))?.ok().map(|header| header.base_offset as u64);
+        Ok(found.filter(|base| offsets.contains(base)).map(|base| (next, base)))
     }
 
     /// The next position whose bytes look like a header, judged by its fixed fields only.
@@ -129,8 +125,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether a whole, valid batch begins at `position`.
-    fn check(&mut self, position: u64) -> io::Result<Result<BatchHeader, String>> {
+    /// Whether a whole, valid batch begins at `position`, and follows there if the next offset is `expected`.
+    fn check(&mut self, position: u64, expected: Option<u64>) -> io::Result<Result<BatchHeader, String>> {
         let left = self.end.saturating_sub(position);
         let header = match BatchHeader::parse(self.bytes(position, HEADER_BYTES)?) {
             Ok(header) => header,
@@ -139,8 +135,10 @@ impl<'a> Scanner<'a> {
         if header.batch_bytes as u64 > left {
             return Ok(Err(format!("a record batch of {} bytes is cut off after {left}", header.batch_bytes)));
         }
+        let name = self.name;
         let bytes = self.bytes(position, header.batch_bytes)?;
-        Ok(check_stored(&header, bytes).map(|()| header))
+        let follows = || name.check(&header, expected.unwrap_or(header.base_offset as u64));
+        Ok(check_crc(&header, bytes).and_then(|()| follows()).map(|()| header))
     }
 
     /// Up to `length` bytes at `position`; fewer only where the segment ends.
@@ -182,22 +180,11 @@ impl Candidate {
     }
 }
 
-/// What the log itself promises of every stored batch, beyond the header's own rules: the checksum holds, the
-/// leader epoch (which the checksum does not cover) is 0, and offsets are dense.
-pub(crate) fn check_stored(header: &BatchHeader, batch: &[u8]) -> Result<(), String> {
-    if header.leader_epoch != 0 {
-        return Err(format!("a record batch has the leader epoch {} instead of 0", header.leader_epoch));
-    }
+/// Whether these are the bytes that were written.
+pub(crate) fn check_crc(header: &BatchHeader, batch: &[u8]) -> Result<(), String> {
     let crc = crc_of(batch).unwrap_or(!header.crc);
-    if crc != header.crc {
-        return Err(format!("a record batch has the checksum {crc:08x} instead of {:08x}", header.crc));
+    if crc == header.crc {
+        return Ok(());
     }
-    if i64::from(header.last_offset_delta) + 1 != i64::from(header.record_count) {
-        return Err(format!(
-            "a record batch has {} records for {} offsets",
-            header.record_count,
-            header.last_offset_delta + 1
-        ));
-    }
-    Ok(())
+    Err(format!("a record batch has the checksum {crc:08x} instead of {:08x}", header.crc))
 }

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fleuve_base::fs::{File, Fs};
 use fleuve_base::{Error, Place, Result};
-use fleuve_record::{BatchHeader, HEADER_BYTES};
+use fleuve_record::{Attributes, BatchHeader, HEADER_BYTES};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::index::{INDEX_INTERVAL_BYTES, SegmentIndex};
-use crate::scanner::{Scanner, Step, check_stored};
+use crate::scanner::{Scanner, Step, check_crc};
+use crate::segment_name::SegmentName;
 
 /// Which partition: what every error about stored bytes names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,11 +49,6 @@ impl fmt::Display for PartitionId {
     }
 }
 
-/// The path of the segment that begins at `base_offset`.
-pub(crate) fn path(directory: &Path, base_offset: u64) -> PathBuf {
-    directory.join(format!("{base_offset:020}.log"))
-}
-
 /// Where the segments of a partition live.
 #[derive(Clone)]
 pub(crate) struct SegmentHome {
@@ -66,6 +62,7 @@ pub(crate) struct SegmentHome {
 /// A segment. Its file is opened, and its index read, when first needed.
 pub(crate) struct Segment {
     pub(crate) base_offset: u64,
+    pub(crate) name: SegmentName,
     pub(crate) path: PathBuf,
     id: Arc<PartitionId>,
     fs: Arc<dyn Fs>,
@@ -76,19 +73,23 @@ pub(crate) struct Segment {
     readable_bytes: AtomicU64,
 }
 
-/// Whole batches of one segment, one after the other, verified.
+/// Whole batches of one segment, one after the other, verified. There may be none: before the bound of the read,
+/// or up to the end of a compacted segment.
 pub(crate) struct Slice {
     pub(crate) bytes: Bytes,
     pub(crate) next_offset: u64,
+    /// Whether any batch is part of a transaction.
+    pub(crate) transactional: bool,
 }
 
 impl Segment {
     /// A segment whose file is there, with `bytes` of whole batches.
-    pub(crate) fn new(home: &SegmentHome, base_offset: u64, bytes: u64) -> Self {
+    pub(crate) fn new(home: &SegmentHome, name: SegmentName, bytes: u64) -> Self {
         let SegmentHome { fs, directory, id, opened_ms } = home.clone();
         Segment {
-            base_offset,
-            path: path(&directory, base_offset),
+            base_offset: name.base_offset,
+            name,
+            path: name.path(&directory),
             id,
             fs,
             opened_ms,
@@ -98,9 +99,14 @@ impl Segment {
         }
     }
 
+    /// As [`Segment::new`], of a file that is open.
+    pub(crate) fn opened(home: &SegmentHome, name: SegmentName, bytes: u64, file: Arc<dyn File>) -> Self {
+        Segment { file: OnceLock::from(file), ..Self::new(home, name, bytes) }
+    }
+
     /// Creates the file; its name is durable when this returns (crash point C4).
     pub(crate) fn create(home: &SegmentHome, base_offset: u64) -> io::Result<Self> {
-        let segment = Self::new(home, base_offset, 0);
+        let segment = Self::new(home, SegmentName::dense(base_offset), 0);
         let file = home.fs.open(&segment.path, true)?;
         home.fs.sync_dir(&home.directory)?;
         segment.set_index(SegmentIndex::new(base_offset));
@@ -111,8 +117,11 @@ impl Segment {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        let file = self.fs.open(&self.path, false)?;
-        Ok(self.file.get_or_init(|| file))
+        match self.fs.open(&self.path, false) {
+            Ok(file) => Ok(self.file.get_or_init(|| file)),
+            // A compaction that has replaced the segment meanwhile has opened it before.
+            Err(error) => self.file.get().ok_or(error),
+        }
     }
 
     pub(crate) fn readable_bytes(&self) -> u64 {
@@ -151,7 +160,7 @@ impl Segment {
     fn build_index(&self) -> io::Result<SegmentIndex> {
         let mut index = SegmentIndex::new(self.base_offset);
         let end = self.readable_bytes();
-        let mut scanner = Scanner::new(&**self.file()?, end, 0, self.base_offset);
+        let mut scanner = Scanner::new(&**self.file()?, self.name, end, 0, self.base_offset);
         loop {
             match scanner.step()? {
                 // When it was appended is lost with the files; that it was before now is sure.
@@ -180,12 +189,21 @@ impl Segment {
         if let Some(slice) = self.read_near(near, from, until, max_bytes)? {
             return Ok(slice);
         }
-        let exact = self.search(near, from)?;
+        let Some(exact) = self.search(near, from)? else {
+            let next_offset = self.end_of_gap().unwrap_or(from);
+            return Ok(Slice { bytes: Bytes::new(), next_offset, transactional: false });
+        };
         let slice = self.read_near(exact, from, until, max_bytes)?;
         slice.ok_or_else(|| self.damaged(from, exact.1, "the stored bytes change from read to read"))
     }
 
-    /// Reads from the batch at `position`, a little before `from`; `None` if anything is not as it should be.
+    /// Where offsets go on after the last batch, if that may leave a gap.
+    fn end_of_gap(&self) -> Option<u64> {
+        self.name.compacted.map(|compacted| compacted.end_offset)
+    }
+
+    /// Reads from the batch at `position`, a little before `from`; `None` if anything is not as it should be, or if
+    /// the batch is not where the index lets expect it.
     fn read_near(
         &self,
         (offset, position): (u64, u64),
@@ -194,33 +212,34 @@ impl Segment {
         max_bytes: usize,
     ) -> Result<Option<Slice>> {
         let chunk = self.chunk(position, max_bytes.max(HEADER_BYTES).saturating_add(INDEX_INTERVAL_BYTES as usize))?;
-        let Some((first, skipped)) = skip_to(&chunk, offset, from) else { return Ok(None) };
+        let Some((first, skipped)) = self.skip_to(&chunk, offset, from) else { return Ok(None) };
         let chunk = chunk.slice(skipped..);
         let Some(batch_bytes) = batch_bytes_at(&chunk) else { return Ok(None) };
         if batch_bytes <= chunk.len() {
-            return Ok(collect(&chunk, first, until, max_bytes));
+            return Ok(self.collect(&chunk, first, until, max_bytes));
         }
         let chunk = self.chunk(position + skipped as u64, batch_bytes)?;
-        Ok(collect(&chunk, first, until, max_bytes))
+        Ok(self.collect(&chunk, first, until, max_bytes))
     }
 
     fn chunk(&self, position: u64, wanted: usize) -> Result<Bytes> {
         let left = self.readable_bytes().saturating_sub(position);
-        let mut buffer = BytesMut::zeroed(wanted.min(usize::try_from(left).unwrap_or(wanted)));
+        let mut buffer = Vec::new();
         let file = self.file().map_err(|e| self.io("open", &e))?;
-        let read = file.read_at(&mut buffer, position).map_err(|e| self.io("read", &e))?;
-        buffer.truncate(read);
-        Ok(buffer.freeze())
+        let length = wanted.min(usize::try_from(left).unwrap_or(wanted));
+        file.read_into(&mut buffer, length, position).map_err(|e| self.io("read", &e))?;
+        Ok(Bytes::from(buffer))
     }
 
-    /// Finds the batch that holds `from` among damaged ones, verifying each on the way.
-    fn search(&self, (offset, position): (u64, u64), from: u64) -> Result<(u64, u64)> {
+    /// Finds the batch that holds `from`, or is the next one after its gap, verifying each on the way; `None` if a
+    /// compacted segment has no more.
+    fn search(&self, (offset, position): (u64, u64), from: u64) -> Result<Option<(u64, u64)>> {
         let file = self.file().map_err(|e| self.io("open", &e))?;
-        let mut scanner = Scanner::new(&**file, self.readable_bytes(), position, offset);
+        let mut scanner = Scanner::new(&**file, self.name, self.readable_bytes(), position, offset);
         loop {
             match scanner.step().map_err(|e| self.io("read", &e))? {
                 Step::Batch(header, position) if header.next_offset() as u64 > from => {
-                    return Ok((header.base_offset as u64, position));
+                    return Ok(Some((header.base_offset as u64, position)));
                 }
                 Step::Batch(..) => {}
                 Step::Bad(reason) => {
@@ -229,6 +248,9 @@ impl Segment {
                     if !found {
                         return Err(self.damaged(from, position, &reason));
                     }
+                }
+                Step::End if self.name.compacted.is_some_and(|compacted| compacted.bytes == scanner.position) => {
+                    return Ok(None);
                 }
                 Step::End => return Err(self.damaged(from, scanner.position, "the file ends before them")),
             }
@@ -255,45 +277,50 @@ impl Segment {
     }
 }
 
-/// Skips batches before `from`, and gives offset and position of the batch that holds it. Their checksums do
-/// not matter here; that each follows the one before does.
-fn skip_to(chunk: &[u8], mut offset: u64, from: u64) -> Option<(u64, usize)> {
-    let mut at = 0;
-    while offset < from {
-        let header = BatchHeader::parse(chunk.get(at..)?).ok()?;
-        if header.base_offset as u64 != offset {
-            return None;
+impl Segment {
+    /// Skips batches before `from`, and gives offset and position of the batch that holds it or is the next one.
+    /// Their checksums do not matter here; that each follows the one before does.
+    fn skip_to(&self, chunk: &[u8], mut offset: u64, from: u64) -> Option<(u64, usize)> {
+        let mut at = 0;
+        loop {
+            let header = BatchHeader::parse(chunk.get(at..)?).ok()?;
+            self.name.check(&header, offset).ok()?;
+            let next = header.next_offset() as u64;
+            if next > from {
+                return Some((header.base_offset as u64, at));
+            }
+            (offset, at) = (next, at + header.batch_bytes);
         }
-        let next = header.next_offset() as u64;
-        if next > from {
-            break;
-        }
-        (offset, at) = (next, at + header.batch_bytes);
     }
-    (at <= chunk.len()).then_some((offset, at))
+
+    /// The whole, valid batches at the front of `chunk`, the first of which has the offset `first`; `None` if
+    /// that one is not valid.
+    fn collect(&self, chunk: &Bytes, first: u64, until: u64, max_bytes: usize) -> Option<Slice> {
+        let (mut end, mut next_offset, mut transactional) = (0, first, false);
+        while next_offset < until {
+            let Some(header) = self.valid_batch(&chunk[end..], next_offset) else {
+                if end == 0 {
+                    return None;
+                }
+                break;
+            };
+            let after = end + header.batch_bytes;
+            if header.next_offset() as u64 > until || end > 0 && after > max_bytes {
+                break;
+            }
+            (end, next_offset) = (after, header.next_offset() as u64);
+            transactional |= header.attributes.has(Attributes::TRANSACTIONAL);
+        }
+        Some(Slice { bytes: chunk.slice(..end), next_offset, transactional })
+    }
+
+    fn valid_batch(&self, bytes: &[u8], offset: u64) -> Option<BatchHeader> {
+        let header = BatchHeader::parse(bytes).ok()?;
+        let batch = bytes.get(..header.batch_bytes)?;
+        self.name.check(&header, offset).and_then(|()| check_crc(&header, batch)).ok().map(|()| header)
+    }
 }
 
 fn batch_bytes_at(chunk: &[u8]) -> Option<usize> {
     BatchHeader::parse(chunk).ok().map(|header| header.batch_bytes)
-}
-
-/// The whole, valid batches at the front of `chunk`, the first of which has the offset `first`; `None` if
-/// that one is not valid.
-fn collect(chunk: &Bytes, first: u64, until: u64, max_bytes: usize) -> Option<Slice> {
-    let (mut end, mut next_offset) = (0, first);
-    while next_offset < until {
-        let Some(header) = valid_batch(&chunk[end..], next_offset) else { break };
-        let after = end + header.batch_bytes;
-        if end > 0 && (after > max_bytes || header.next_offset() as u64 > until) {
-            break;
-        }
-        (end, next_offset) = (after, header.next_offset() as u64);
-    }
-    (end > 0).then(|| Slice { bytes: chunk.slice(..end), next_offset })
-}
-
-fn valid_batch(bytes: &[u8], offset: u64) -> Option<BatchHeader> {
-    let header = BatchHeader::parse(bytes).ok()?;
-    let batch = bytes.get(..header.batch_bytes)?;
-    (header.base_offset as u64 == offset && check_stored(&header, batch).is_ok()).then_some(header)
 }

@@ -7,6 +7,7 @@ use fleuve_base::{Error, ErrorKind, Result};
 use crate::batch::Batch;
 use crate::codec::Codec;
 use crate::header::{Attributes, BatchHeader, HEADER_BYTES, crc_of};
+use crate::records::Record;
 use crate::varint;
 
 /// Collects records into one batch.
@@ -205,6 +206,26 @@ fn body_bytes(
     let headers: usize =
         headers.iter().map(|(name, value)| field_bytes(Some(name.as_bytes())) + field_bytes(*value)).sum();
     1 + numbers + field_bytes(key) + field_bytes(value) + headers
+}
+
+/// Appends a record that was read from another batch.
+pub(crate) fn put_record(out: &mut BytesMut, timestamp_delta: i64, offset_delta: i64, record: &Record<'_>) {
+    let headers = record.headers.map(|header| field_bytes(Some(header.key.as_bytes())) + field_bytes(header.value));
+    let count = record.headers.len() as i64;
+    let numbers =
+        varint::encoded_bytes(timestamp_delta) + varint::encoded_bytes(offset_delta) + varint::encoded_bytes(count);
+    let body = 1 + numbers + field_bytes(record.key) + field_bytes(record.value) + headers.sum::<usize>();
+    varint::encode(body as i64, out);
+    out.put_u8(0);
+    varint::encode(timestamp_delta, out);
+    varint::encode(offset_delta, out);
+    put_field(out, record.key);
+    put_field(out, record.value);
+    varint::encode(count, out);
+    for header in record.headers {
+        put_field(out, Some(header.key.as_bytes()));
+        put_field(out, header.value);
+    }
 }
 
 fn put_field(out: &mut BytesMut, field: Option<&[u8]>) {

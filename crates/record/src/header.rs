@@ -53,12 +53,23 @@ impl Attributes {
     /// Bit 9, likewise: the lane's epoch goes on in the next batch.
     pub const EPOCH_CONTINUES: u16 = 1 << 9;
 
+    /// Bits 10 to 15, likewise: in a compacted segment, where offsets have gaps, the check of the base offset
+    /// ([`Attributes::check_of`]), which the batch's checksum does not cover.
+    pub const OFFSET_CHECK: u16 = 0xfc00;
+
     /// All bits that Kafka's protocol defines.
     pub const KAFKA: u16 = 0x7f;
 
     /// Whether any of `bits` is set.
     pub fn has(self, bits: u16) -> bool {
         self.0 & bits != 0
+    }
+
+    /// The exclusive or of the six-bit groups of `base_offset`, in the place of [`Attributes::OFFSET_CHECK`]: any
+    /// single bit that flips shows.
+    pub fn check_of(base_offset: i64) -> u16 {
+        let groups = (0..u64::BITS).step_by(6).map(|shift| base_offset as u64 >> shift & 0x3f);
+        (groups.fold(0, |check, group| check ^ group) << 10) as u16
     }
 
     /// How the records are compressed.

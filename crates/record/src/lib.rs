@@ -35,6 +35,7 @@ mod codec;
 mod control;
 mod header;
 mod records;
+mod rewrite;
 pub mod varint;
 mod xerial;
 

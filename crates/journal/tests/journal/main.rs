@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 mod behaviour;
+mod compaction;
 mod crashes;
 mod damage;
 mod faults;
