@@ -2,16 +2,12 @@
 //!
 //! A connection reserves before it reads, in steps that follow what has arrived, so that a peer which only *announces*
 //! a large request holds nothing. Who finds the budget exhausted stops reading, and the peer's TCP window does the rest.
-//! Holders of half a request could wait for each other for ever; each gives up after [`WAIT_MAX`].
+//! Holders of half a request could wait for each other for ever; each gives up after a while (`Limits::memory_wait`).
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use parking_lot::Mutex;
-
-/// A connection that has waited so long for the budget is closed: its client tries again, the others go on.
-pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// A number of bytes that many may hold parts of.
 #[derive(Debug)]

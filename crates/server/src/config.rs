@@ -222,6 +222,8 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Bytes of all requests that are being read and answered (`queued.max.request.bytes`).
     pub requests_bytes: usize,
+    /// A connection that has waited so long for memory under `requests_bytes` is closed: its client tries again.
+    pub memory_wait: Duration,
     /// Bytes of all responses that wait for their readers.
     pub responses_bytes: usize,
     /// Bytes of responses that wait on one connection, above which it reads no further requests.
@@ -242,6 +244,7 @@ impl Default for Limits {
             failed_authentication_delay: Duration::from_millis(100),
             request_bytes: REQUEST_BYTES_MAX,
             requests_bytes: 128 << 20,
+            memory_wait: Duration::from_secs(30),
             responses_bytes: 128 << 20,
             responses_bytes_per_connection: 1 << 20,
             requests_per_connection: 64,

@@ -15,7 +15,6 @@ use fleuve_wire::{ApiKey, Response, response};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
-use crate::budget::WAIT_MAX;
 use crate::dispatch::Dispatcher;
 use crate::ended::Ended;
 use crate::outbox::{Collected, Outbox};
@@ -257,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         consider(greeting, Some(Ended::TooSlow("to authenticate")));
         let unsent = (!self.transmitter.is_empty()).then(|| self.last_write + limits.write);
         consider(unsent, Some(Ended::TooSlow("to take its answers")));
-        let starved = self.starved_since.map(|since| since + WAIT_MAX);
+        let starved = self.starved_since.map(|since| since + limits.memory_wait);
         consider(starved, Some(Ended::Starved));
         consider(self.muted_until, None);
         first

@@ -1,28 +1,27 @@
 //! HTTP for machines that look after the broker: `/metrics`, `/health`, `/ready`. Nothing can be changed through it.
+//!
+//! As much of HTTP/1.1 (RFC 9112) as a scraper and a probe need: a GET or HEAD, answered, and the connection closed. A
+//! body is never read.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::shared::Shared;
 
 /// Connections that are served at once; more wait.
 const CONNECTIONS_MAX: usize = 64;
 
-/// A request's head must be there after so long.
-const HEAD: Duration = Duration::from_secs(10);
+/// Bytes of a request's head.
+const HEAD_BYTES_MAX: usize = 16 << 10;
 
-/// A connection is over after so long, however slowly it is read.
-const CONNECTION: Duration = Duration::from_secs(60);
+/// A connection is over after so long, however slowly it is written and read.
+const CONNECTION: Duration = Duration::from_secs(10);
 
 /// Accepts for ever.
 pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -34,7 +33,7 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     // Whoever breaks off while scraping has seen it himself.
-                    let _ = tokio::time::timeout(CONNECTION, serve(stream, shared)).await;
+                    let _ = timeout(CONNECTION, serve(stream, &shared)).await;
                     drop(place);
                 });
             }
@@ -43,35 +42,54 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) -> hyper::Result<()> {
-    let service = service_fn(move |request| {
-        let answer = answer(&request, &shared);
-        async move { Ok::<_, Infallible>(answer) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(16 << 10);
-    builder.serve_connection(TokioIo::new(stream), service).await
+async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    let head = read_head(&mut stream).await?;
+    let answer = answer(&head, shared);
+    stream.write_all(&answer).await?;
+    stream.shutdown().await?;
+    // What the peer still sends is read, lest its system throws our answer away together with the connection.
+    while stream.read(&mut [0; 1024]).await? > 0 {}
+    Ok(())
 }
 
-fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<String> {
-    let (status, text) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, shared.metrics_page()),
-        (&Method::GET | &Method::HEAD, "/health") => verdict(shared.healthy()),
-        (&Method::GET | &Method::HEAD, "/ready") => verdict(shared.ready()),
-        (&Method::GET | &Method::HEAD, _) => {
-            (StatusCode::NOT_FOUND, "there are /metrics, /health and /ready\n".to_owned())
+/// Reads up to the empty line.
+async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(1024);
+    while head.len() < HEAD_BYTES_MAX && !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        _ => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned()),
-    };
-    let mut response = Response::new(text);
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
-    response
+    }
+    Ok(head)
 }
 
-fn verdict(found: Result<(), String>) -> (StatusCode, String) {
+/// The answer to a request with this head.
+fn answer(head: &[u8], shared: &Shared) -> Vec<u8> {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = std::str::from_utf8(line).unwrap_or_default().split(' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let well_formed = head.ends_with(b"\r\n\r\n") && version.is_some_and(|version| version.starts_with("HTTP/1."));
+    let path = target.unwrap_or_default().split('?').next().unwrap_or_default();
+    let (status, body) = match (method, path) {
+        _ if !well_formed => ("400 Bad Request", "this is no HTTP/1.1\n".to_owned()),
+        (Some("GET" | "HEAD"), "/metrics") => ("200 OK", shared.metrics_page()),
+        (Some("GET" | "HEAD"), "/health") => verdict(shared.healthy()),
+        (Some("GET" | "HEAD"), "/ready") => verdict(shared.ready()),
+        (Some("GET" | "HEAD"), _) => ("404 Not Found", "there are /metrics, /health and /ready\n".to_owned()),
+        _ => ("405 Method Not Allowed", "only GET\n".to_owned()),
+    };
+    let shown = if method == Some("HEAD") { "" } else { &body };
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{shown}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+fn verdict(found: Result<(), String>) -> (&'static str, String) {
     match found {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        Ok(()) => ("200 OK", "ok\n".to_owned()),
+        Err(why) => ("503 Service Unavailable", format!("{why}\n")),
     }
 }

@@ -1,0 +1,120 @@
+//! Many connections, slow ones, and the end of all.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use fleuve_server::{Bound, Limits, ListenerConfig, ServerConfig};
+use fleuve_wire::ApiKey;
+
+use crate::world::{Client, World, config, metadata, socket};
+
+#[test]
+fn a_thousand_connections_are_served_and_forgotten() {
+    let world = World::plain();
+    let mut clients: Vec<_> = (0..1000).map(|_| world.connect()).collect();
+    for client in &mut clients {
+        client.assert_served();
+    }
+    assert_eq!(world.metric("fleuve_connections"), 1000);
+    assert_eq!(world.metric("fleuve_request_bytes_held"), 0, "idle connections hold no memory");
+    drop(clients);
+    world.wait_for_metric("fleuve_connections", 0);
+}
+
+#[test]
+fn connections_over_the_limit_are_turned_away_and_the_others_go_on() {
+    let world = World::with_limits(Limits { connections: 2, ..Limits::default() });
+    let (mut first, mut second) = (world.connect(), world.connect());
+    first.assert_served();
+    second.assert_served();
+    assert!(world.connect().is_closed());
+    first.assert_served();
+    drop(first);
+    world.wait_for_metric("fleuve_connections", 1);
+    world.connect().assert_served();
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    let world = World::with_limits(Limits { idle: Duration::from_millis(50), ..Limits::default() });
+    let mut client = world.connect();
+    client.assert_served();
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_closed() {
+    let limits = Limits { write: Duration::from_millis(200), ..Limits::default() };
+    let world = World::with_limits(limits);
+    for n in 0..200 {
+        let name = format!("a-topic-with-a-long-name-that-makes-answers-large-{n}");
+        world.broker.log().create_topic(&name, 1, Default::default()).expect("is new");
+    }
+    let mut client = world.connect();
+    // Writes until the server has had enough.
+    let (_, frame) = client.frame(9, metadata());
+    while client.stream.write_all(&frame).is_ok() {}
+    world.wait_for_metric("fleuve_connections", 0);
+    assert_eq!(world.metric("fleuve_response_bytes_held"), 0);
+}
+
+/// Halves of requests that together are over the budget hold no more than that, and give way to each other.
+#[test]
+fn half_requests_do_not_hold_more_than_the_budget() {
+    let world = World::with_limits(Limits {
+        requests_bytes: 1 << 20,
+        memory_wait: Duration::from_millis(300),
+        ..Limits::default()
+    });
+    let mut clients: Vec<_> = (0..8).map(|_| world.connect()).collect();
+    let piece = vec![0; 128 << 10];
+    for client in &mut clients {
+        client.stream.set_nonblocking(true).expect("a socket");
+        client.stream.write_all(&(90_i32 << 20).to_be_bytes()).expect("fits into the buffers");
+        // What the server does not read stays in the kernel.
+        while client.stream.write(&piece).is_ok() {}
+    }
+    let held = world.metric("fleuve_request_bytes_held");
+    assert!(held <= 1 << 20, "{held} bytes are held");
+    drop(clients);
+    world.wait_for_metric("fleuve_connections", 0);
+    assert_eq!(world.metric("fleuve_request_bytes_held"), 0);
+    world.connect().assert_served();
+}
+
+#[test]
+fn a_stop_answers_what_was_asked_and_closes() {
+    let mut world = World::plain();
+    let mut idle = world.connect();
+    idle.assert_served();
+    let mut asking = world.connect();
+    asking.assert_served();
+    let ids: Vec<i32> = (0..50).map(|_| asking.send(9, metadata())).collect();
+    asking.receive(ApiKey::Metadata, 9, ids[0]);
+    world.stop(Duration::from_secs(5));
+    // Answers that came are whole and in order; then there is nothing more.
+    assert!(idle.is_closed());
+    let address = world.address(0);
+    assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error_that_says_so() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let listeners = vec![ListenerConfig::plain("kafka", &address)];
+    let error = Bound::open(&ServerConfig { listeners, ..config() }).err().expect("is taken");
+    assert_eq!(error.code(), "E601");
+    assert!(error.message().contains(&address) && error.hint().is_some(), "{error}");
+}
+
+#[test]
+fn nothing_is_opened_for_strangers() {
+    let listeners = vec![ListenerConfig::plain("kafka", "0.0.0.0:0")];
+    assert_eq!(Bound::open(&ServerConfig { listeners, ..config() }).err().map(|e| e.code()), Some("E603"));
+    let insecure = ListenerConfig { insecure: true, ..ListenerConfig::plain("kafka", "0.0.0.0:0") };
+    let world = World::new(ServerConfig { listeners: vec![insecure], ..config() });
+    let port = world.address(0).port();
+    Client::new(socket(([127, 0, 0, 1], port).into())).assert_served();
+}
