@@ -23,6 +23,7 @@ pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
     (ApiKey::ApiVersions, 0..=5),
     (ApiKey::CreateTopics, 2..=7),
     (ApiKey::DeleteTopics, 1..=6),
+    (ApiKey::DeleteRecords, 0..=2),
     (ApiKey::InitProducerId, 0..=5),
     (ApiKey::AddPartitionsToTxn, 0..=3),
     (ApiKey::EndTxn, 0..=5),
@@ -36,6 +37,16 @@ pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
     (ApiKey::DescribeTransactions, 0..=0),
     (ApiKey::ListTransactions, 0..=2),
     (ApiKey::OffsetForLeaderEpoch, 2..=4),
+    (ApiKey::DescribeConfigs, 1..=4),
+    (ApiKey::AlterConfigs, 0..=2),
+    (ApiKey::DescribeLogDirs, 1..=5),
+    (ApiKey::CreatePartitions, 0..=3),
+    (ApiKey::IncrementalAlterConfigs, 0..=1),
+    (ApiKey::DescribeQuorum, 0..=2),
+    (ApiKey::DescribeCluster, 0..=2),
+    (ApiKey::DescribeProducers, 0..=0),
+    (ApiKey::ListConfigResources, 0..=1),
+    (ApiKey::DescribeTopicPartitions, 0..=0),
 ];
 
 /// Features of the cluster as a whole, with the versions that this broker can do; each is at its highest.

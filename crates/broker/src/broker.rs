@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fleuve_base::{Env, Result};
 use fleuve_journal::Log;
 use fleuve_wire::{Request, RequestHeader, Response};
+use parking_lot::Mutex;
 
 use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
@@ -14,6 +15,7 @@ use crate::security::{Authorizer, Operation, Resource, Security};
 use crate::session::Session;
 use crate::timers::Timers;
 use crate::transactions::{NoOffsets, Surroundings, Transactions};
+use crate::upkeep;
 
 /// Takes the one answer to a request.
 pub type Responder = Box<dyn FnOnce(Response) + Send>;
@@ -31,6 +33,8 @@ pub struct Broker {
     pub(crate) transactions: Arc<Transactions>,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) waiting_fetches: WaitingFetches,
+    /// One change of topics' settings at a time: each is made from the one before.
+    pub(crate) altering: Mutex<()>,
 }
 
 impl Broker {
@@ -49,9 +53,10 @@ impl Broker {
             timeout_max_ms: config.transaction_timeout_max_ms,
             id_expiry_ms: config.transactional_id_expiry_ms,
         })?;
-        Ok(Arc::new(Broker {
+        let broker = Arc::new(Broker {
             fetch_sessions: FetchSessions::new(config.fetch_sessions_max),
             waiting_fetches: WaitingFetches::default(),
+            altering: Mutex::default(),
             env,
             log,
             config,
@@ -61,7 +66,9 @@ impl Broker {
             security,
             producer_ids,
             transactions,
-        }))
+        });
+        upkeep::schedule(&broker);
+        Ok(broker)
     }
 
     /// Answers a request exactly once through `respond`: at once, or later from a commit round, a timer or another
@@ -79,8 +86,6 @@ impl Broker {
             Request::Fetch(request) => self.fetch(session, version, request, respond),
             Request::ListOffsets(request) => respond(self.list_offsets(session, version, &request).into()),
             Request::OffsetForLeaderEpoch(request) => respond(self.offset_for_leader_epoch(session, &request).into()),
-            Request::CreateTopics(request) => respond(self.create_topics(session, &request).into()),
-            Request::DeleteTopics(request) => respond(self.delete_topics(session, request).into()),
             Request::InitProducerId(request) => self.init_producer_id(session, version, &request, respond),
             Request::AddPartitionsToTxn(request) => self.add_partitions_to_txn(session, version, request, respond),
             Request::AddOffsetsToTxn(request) => self.add_offsets_to_txn(session, version, request, respond),
@@ -96,7 +101,10 @@ impl Broker {
             Request::DescribeClientQuotas(request) => respond(self.describe_client_quotas(session, &request).into()),
             Request::AlterClientQuotas(request) => self.alter_client_quotas(session, request, respond),
             Request::ListTransactions(request) => respond(self.list_transactions(session, &request).into()),
-            other => tracing::error!(api = other.api_key().name(), "a request came that is not served"),
+            other => match self.administrate(session, version, other) {
+                Some(response) => respond(response),
+                None => tracing::error!(api = header.api_key.name(), "a request came that is not served"),
+            },
         }
     }
 

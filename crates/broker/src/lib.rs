@@ -11,7 +11,7 @@
 //! - Each request is answered exactly once, and never from under a lock.
 //! - An answer tells nothing that is not durable (a topic with `durability = os` says so).
 //! - State that must survive lies in compacted topics of the log ([`StateTopic`]); memory follows what is durable there.
-//! - Nothing waits for the disk or a peer on the caller's thread, but for the files of topics that are created or deleted.
+//! - Nothing waits for a peer, and nothing for the disk but what changes topics themselves: their files, settings, beginnings.
 //!
 //! Start reading at `broker.rs`. The records of the internal topics are specified in `docs/internals/broker.md`.
 //!
@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod admin;
 mod apis;
 mod broker;
 mod cluster;
@@ -45,6 +46,7 @@ mod session;
 mod state_topic;
 mod timers;
 mod topics;
+mod upkeep;
 
 pub mod groups;
 pub mod security;

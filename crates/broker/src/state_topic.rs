@@ -32,6 +32,11 @@ impl StateTopic {
         Ok(StateTopic { env: env.clone(), partition: Arc::clone(topic.partition(0)?) })
     }
 
+    /// Offset after the last durable record.
+    pub fn end_offset(&self) -> u64 {
+        self.partition.high_watermark()
+    }
+
     /// Gives all entries, oldest first; a key may come several times, and its last value counts.
     pub fn load(&self, mut each: impl FnMut(Bytes, Option<Bytes>) -> Result<()>) -> Result<()> {
         let mut offset = self.partition.log_start_offset();

@@ -92,6 +92,11 @@ impl Log {
         self.shared.health.check_failure().err()
     }
 
+    /// Where the topics lie.
+    pub fn directory(&self) -> &Path {
+        &self.topics_directory
+    }
+
     /// All topics, by name.
     pub fn topics(&self) -> Vec<Arc<Topic>> {
         self.topics.read().by_name.values().cloned().collect()

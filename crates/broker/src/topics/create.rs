@@ -89,7 +89,7 @@ impl Broker {
             return result;
         }
         let config = |entry: configs::Entry| CreatableTopicConfigs {
-            name: entry.definition.name.to_owned(),
+            name: entry.name.to_owned(),
             value: Some(entry.value),
             read_only: false,
             config_source: entry.source as i8,

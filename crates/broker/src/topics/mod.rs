@@ -2,6 +2,8 @@
 
 mod create;
 mod delete;
+mod describe;
+mod partitions;
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
 //! The broker driven as a server drives it: requests in, answers out, over files in memory and a clock that is told to move.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod cluster;
+mod configs;
 mod fetch;
 mod fetch_sessions;
 mod list_offsets;

@@ -61,13 +61,17 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        Self::start(MemoryFs::new(), Arc::new(TestClock(AtomicI64::new(START_MS))))
+        Self::with(BrokerConfig::default())
     }
 
-    fn start(fs: MemoryFs, clock: Arc<TestClock>) -> Self {
+    pub fn with(config: BrokerConfig) -> Self {
+        Self::start(MemoryFs::new(), Arc::new(TestClock(AtomicI64::new(START_MS))), config)
+    }
+
+    fn start(fs: MemoryFs, clock: Arc<TestClock>, config: BrokerConfig) -> Self {
         let env = Env { fs: Arc::new(fs.clone()), clock: clock.clone(), ..Env::system() };
         let log = Log::open(env.clone(), Path::new("/data"), LogOptions { commit: CommitMode::Manual }).unwrap();
-        let broker = Broker::open(env, Arc::clone(&log), BrokerConfig::default()).unwrap();
+        let broker = Broker::open(env, Arc::clone(&log), config).unwrap();
         let timers_at_rest = broker.timers().len();
         World { fs, clock, log, broker, timers_at_rest }
     }
@@ -131,17 +135,17 @@ impl World {
     pub fn restart(self) -> Self {
         self.broker.close();
         self.log.close().unwrap();
-        Self::start(self.fs, self.clock)
+        Self::start(self.fs, self.clock, self.broker.config().clone())
     }
 
     /// The same machine after a crash, which left this of what was not synced.
     pub fn crash(self, unsynced: Unsynced) -> Self {
-        Self::start(self.fs.crash(unsynced), self.clock)
+        Self::start(self.fs.crash(unsynced), self.clock, self.broker.config().clone())
     }
 
     /// The same machine after its power was cut.
     pub fn power_cut(self) -> Self {
-        Self::start(self.fs.crash(Unsynced::Lost), self.clock)
+        Self::start(self.fs.crash(Unsynced::Lost), self.clock, self.broker.config().clone())
     }
 }
 
