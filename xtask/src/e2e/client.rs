@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::project::{self, GO, PYTHON, Project};
+use super::project::{self, GO, NODE, PYTHON, Project};
 
 /// Acks and codecs, large records, many partitions.
 const PRODUCE: &str = "produce";
@@ -79,5 +79,11 @@ pub const CLIENTS: &[Client] = &[
         project: &GO,
         command: &["bin/segmentio"],
         scenarios: &[PRODUCE, GROUP, OFFSETS, ADMIN],
+    },
+    Client {
+        name: "kafkajs",
+        project: &NODE,
+        command: &["node", "kafkajs.js"],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, TRANSACTIONS, OFFSETS, ADMIN],
     },
 ];

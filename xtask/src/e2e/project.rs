@@ -39,6 +39,14 @@ pub const GO: Project = Project {
     build: &[&["go", "build", "-o", "bin/", "./franz", "./sarama", "./segmentio"]],
 };
 
+/// kafkajs.
+pub const NODE: Project = Project {
+    name: "node",
+    manifest: "package-lock.json",
+    install: &[&["npm", "ci", "--silent", "--ignore-scripts"]],
+    build: &[],
+};
+
 /// Apache Kafka itself.
 pub const KAFKA: Project = Project { name: "kafka", manifest: "pom.xml", install: &[COPY_JARS], build: &[] };
 
