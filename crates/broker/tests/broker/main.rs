@@ -12,3 +12,4 @@ mod producer;
 mod support;
 mod topics;
 mod transactions;
+mod transactions_model;

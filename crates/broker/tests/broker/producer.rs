@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fleuve_broker::Session;
 use fleuve_journal::Partition;
-use fleuve_record::{Attributes, BatchBuilder};
+use fleuve_record::{Attributes, BatchBuilder, BatchView, EndMarker};
 use fleuve_wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
 use fleuve_wire::messages::end_txn_request::EndTxnRequest;
 use fleuve_wire::messages::init_producer_id_request::InitProducerIdRequest;
@@ -190,10 +190,7 @@ pub fn committed(partition: &Partition) -> Vec<String> {
                 aborted.producer_id == header.producer_id && (aborted.first_offset..=aborted.last_offset).contains(&at)
             });
             if at < end && !is_aborted && !header.attributes.has(Attributes::CONTROL) {
-                let records = batch.records().unwrap();
-                values.extend(
-                    records.iter().map(|record| String::from_utf8(record.unwrap().value.unwrap().to_vec()).unwrap()),
-                );
+                values.extend(values_of(&batch));
             }
         }
         offset = fetched.next_offset;
@@ -207,6 +204,38 @@ pub fn all_committed(world: &World) -> Vec<String> {
     let mut values: Vec<String> = topic.partitions().iter().flat_map(|partition| committed(partition)).collect();
     values.sort();
     values
+}
+
+/// The values of transactions whose end was a commit, by the markers alone, sorted: what a reader gets as soon as no other
+/// transaction is open before it.
+pub fn all_decided(world: &World) -> Vec<String> {
+    let topic = world.log.topic(TOPIC).unwrap();
+    let mut values: Vec<String> = topic.partitions().iter().flat_map(|partition| decided(partition)).collect();
+    values.sort();
+    values
+}
+
+fn decided(partition: &Partition) -> Vec<String> {
+    let (mut values, mut offset, mut open) = (vec![], 0, BTreeMap::<i64, Vec<String>>::new());
+    while offset < partition.high_watermark() {
+        let fetched = partition.read(offset, 1 << 20).unwrap();
+        for batch in fetched.batches() {
+            let batch = batch.unwrap();
+            let written = open.entry(batch.header().producer_id).or_default();
+            match EndMarker::parse(&batch).filter(|_| batch.header().attributes.has(Attributes::CONTROL)) {
+                Some(EndMarker { commit: true, .. }) => values.append(written),
+                Some(_) => written.clear(),
+                None => written.extend(values_of(&batch)),
+            }
+        }
+        offset = fetched.next_offset;
+    }
+    values
+}
+
+fn values_of(batch: &BatchView) -> Vec<String> {
+    let records = batch.records().unwrap();
+    records.iter().map(|record| String::from_utf8(record.unwrap().value.unwrap().to_vec()).unwrap()).collect()
 }
 
 /// Whether no transaction is open anywhere: readers can read to the end.
