@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fleuve_base::fs_memory::Unsynced;
 use fleuve_base::{Clock, Env, MemoryFs};
-use fleuve_broker::{Broker, BrokerConfig, Endpoint, Session};
+use fleuve_broker::{Broker, BrokerConfig, Endpoint, Principal, Session};
 use fleuve_journal::{CommitMode, Log, LogOptions};
 use fleuve_record::{Batch, BatchBuilder};
 use fleuve_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
@@ -55,6 +55,7 @@ pub struct World {
     pub clock: Arc<TestClock>,
     pub log: Arc<Log>,
     pub broker: Arc<Broker>,
+    config: BrokerConfig,
     /// Timers that are always there: those that look after things now and then.
     timers_at_rest: usize,
 }
@@ -64,6 +65,7 @@ impl World {
         Self::with(BrokerConfig::default())
     }
 
+    /// With other settings.
     pub fn with(config: BrokerConfig) -> Self {
         Self::start(MemoryFs::new(), Arc::new(TestClock(AtomicI64::new(START_MS))), config)
     }
@@ -71,9 +73,9 @@ impl World {
     fn start(fs: MemoryFs, clock: Arc<TestClock>, config: BrokerConfig) -> Self {
         let env = Env { fs: Arc::new(fs.clone()), clock: clock.clone(), ..Env::system() };
         let log = Log::open(env.clone(), Path::new("/data"), LogOptions { commit: CommitMode::Manual }).unwrap();
-        let broker = Broker::open(env, Arc::clone(&log), config).unwrap();
+        let broker = Broker::open(env, Arc::clone(&log), config.clone()).unwrap();
         let timers_at_rest = broker.timers().len();
-        World { fs, clock, log, broker, timers_at_rest }
+        World { fs, clock, log, broker, config, timers_at_rest }
     }
 
     /// Asks on a connection of its own.
@@ -135,23 +137,28 @@ impl World {
     pub fn restart(self) -> Self {
         self.broker.close();
         self.log.close().unwrap();
-        Self::start(self.fs, self.clock, self.broker.config().clone())
+        Self::start(self.fs, self.clock, self.config)
     }
 
     /// The same machine after a crash, which left this of what was not synced.
     pub fn crash(self, unsynced: Unsynced) -> Self {
-        Self::start(self.fs.crash(unsynced), self.clock, self.broker.config().clone())
+        Self::start(self.fs.crash(unsynced), self.clock, self.config)
     }
 
     /// The same machine after its power was cut.
     pub fn power_cut(self) -> Self {
-        Self::start(self.fs.crash(Unsynced::Lost), self.clock, self.broker.config().clone())
+        Self::start(self.fs.crash(Unsynced::Lost), self.clock, self.config)
     }
 }
 
 /// A connection.
 pub fn session(connection: u64) -> Session {
     Session::local(connection, Endpoint { host: "broker.test".to_owned(), port: 9092 })
+}
+
+/// A connection of this user.
+pub fn session_of(user: &str) -> Session {
+    Session { principal: Principal::user(user), ..session(2) }
 }
 
 /// A request that was sent, and its answers as they come in.
