@@ -20,6 +20,15 @@ pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
     (ApiKey::Fetch, 4..=18),
     (ApiKey::ListOffsets, 1..=11),
     (ApiKey::Metadata, 0..=13),
+    (ApiKey::OffsetCommit, 2..=10),
+    (ApiKey::OffsetFetch, 1..=10),
+    (ApiKey::FindCoordinator, 0..=6),
+    (ApiKey::JoinGroup, 0..=9),
+    (ApiKey::Heartbeat, 0..=4),
+    (ApiKey::LeaveGroup, 0..=5),
+    (ApiKey::SyncGroup, 0..=5),
+    (ApiKey::DescribeGroups, 0..=6),
+    (ApiKey::ListGroups, 0..=5),
     (ApiKey::ApiVersions, 0..=5),
     (ApiKey::CreateTopics, 2..=7),
     (ApiKey::DeleteTopics, 1..=6),
@@ -47,6 +56,8 @@ pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
     (ApiKey::DescribeProducers, 0..=0),
     (ApiKey::ListConfigResources, 0..=1),
     (ApiKey::DescribeTopicPartitions, 0..=0),
+    (ApiKey::DeleteGroups, 0..=3),
+    (ApiKey::OffsetDelete, 0..=0),
 ];
 
 /// Features of the cluster as a whole, with the versions that this broker can do; each is at its highest.

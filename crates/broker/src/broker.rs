@@ -10,11 +10,12 @@ use parking_lot::Mutex;
 use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
 use crate::fetch::{FetchSessions, WaitingFetches};
+use crate::groups::Groups;
 use crate::producers::ProducerIds;
 use crate::security::{Authorizer, Operation, Resource, Security};
 use crate::session::Session;
 use crate::timers::Timers;
-use crate::transactions::{NoOffsets, Surroundings, Transactions};
+use crate::transactions::{StagedOffsets, Surroundings, Transactions};
 use crate::upkeep;
 
 /// Takes the one answer to a request.
@@ -35,6 +36,7 @@ pub struct Broker {
     pub(crate) waiting_fetches: WaitingFetches,
     /// One change of topics' settings at a time: each is made from the one before.
     pub(crate) altering: Mutex<()>,
+    pub(crate) groups: Arc<Groups>,
 }
 
 impl Broker {
@@ -44,12 +46,13 @@ impl Broker {
         let producer_ids = ProducerIds::new(Arc::clone(&cluster.topic), cluster.next_producer_id);
         let security = Security::open(&env, &log, &config)?;
         let (timers, authorizer) = (Arc::new(Timers::new()), Arc::clone(security.authorizer()));
+        let groups = Groups::open(env.clone(), Arc::clone(&log), Arc::clone(&timers), config.groups.clone())?;
         let transactions = Transactions::open(Surroundings {
             env: env.clone(),
             log: Arc::clone(&log),
             timers: Arc::clone(&timers),
             producer_ids: Arc::clone(&producer_ids),
-            offsets: Arc::new(NoOffsets),
+            offsets: Arc::clone(&groups) as Arc<dyn StagedOffsets>,
             timeout_max_ms: config.transaction_timeout_max_ms,
             id_expiry_ms: config.transactional_id_expiry_ms,
         })?;
@@ -66,6 +69,7 @@ impl Broker {
             security,
             producer_ids,
             transactions,
+            groups,
         });
         upkeep::schedule(&broker);
         Ok(broker)
@@ -101,6 +105,19 @@ impl Broker {
             Request::DescribeClientQuotas(request) => respond(self.describe_client_quotas(session, &request).into()),
             Request::AlterClientQuotas(request) => self.alter_client_quotas(session, request, respond),
             Request::ListTransactions(request) => respond(self.list_transactions(session, &request).into()),
+            request @ (Request::FindCoordinator(_)
+            | Request::JoinGroup(_)
+            | Request::SyncGroup(_)
+            | Request::Heartbeat(_)
+            | Request::LeaveGroup(_)
+            | Request::OffsetCommit(_)
+            | Request::OffsetFetch(_)
+            | Request::OffsetDelete(_)
+            | Request::ListGroups(_)
+            | Request::DescribeGroups(_)
+            | Request::DeleteGroups(_)
+            | Request::ConsumerGroupHeartbeat(_)
+            | Request::ConsumerGroupDescribe(_)) => self.handle_groups(session, header, request, respond),
             other => match self.administrate(session, version, other) {
                 Some(response) => respond(response),
                 None => tracing::error!(api = header.api_key.name(), "a request came that is not served"),
@@ -157,5 +174,6 @@ impl Broker {
     /// Answers all who wait. Requests that come later are refused.
     pub fn close(&self) {
         self.waiting_fetches.close();
+        self.groups.close();
     }
 }

@@ -1,5 +1,7 @@
 //! What can be set for the whole broker.
 
+use crate::groups::GroupConfig;
+
 /// Settings of a [`Broker`](crate::Broker); the names follow Kafka's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerConfig {
@@ -27,6 +29,8 @@ pub struct BrokerConfig {
     pub transaction_timeout_max_ms: i32,
     /// Age at which a transactional id that nobody uses is forgotten (`transactional.id.expiration.ms`).
     pub transactional_id_expiry_ms: i64,
+    /// Groups.
+    pub groups: GroupConfig,
 }
 
 impl Default for BrokerConfig {
@@ -46,6 +50,7 @@ impl Default for BrokerConfig {
             allow_everyone_if_no_acl_found: true,
             transaction_timeout_max_ms: 15 * 60 * 1000,
             transactional_id_expiry_ms: 7 * 24 * 60 * 60 * 1000,
+            groups: GroupConfig::default(),
         }
     }
 }

@@ -59,6 +59,7 @@ impl Broker {
         if !validate_only {
             let topic = self.log.create_topic_with(&asked.name, plan.partitions, plan.config, plan.settings)?;
             result.topic_id = Uuid::from_u128(topic.id());
+            self.groups.topics_changed();
         }
         Ok(result)
     }

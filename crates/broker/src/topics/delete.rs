@@ -55,6 +55,8 @@ impl Broker {
         if is_internal(&name) {
             return Err(Failure::new(ErrorCode::INVALID_TOPIC_EXCEPTION, format!("The topic {name} is internal.")));
         }
-        Ok(self.log.delete_topic(&name)?)
+        self.log.delete_topic(&name)?;
+        self.groups.topic_deleted(&name);
+        Ok(())
     }
 }

@@ -19,16 +19,3 @@ pub(crate) use coordinator::{StagedOffsets, Surroundings, Writer};
 pub use coordinator::{TRANSACTIONAL_ID_BYTES_MAX, TRANSACTIONAL_IDS_MAX, Transactions};
 pub use record::TRANSACTION_TOPIC;
 pub(crate) use transaction::{Participant, Producer, TxnPartition};
-
-/// No groups: no offsets.
-pub(crate) struct NoOffsets;
-
-impl StagedOffsets for NoOffsets {
-    fn complete(self: std::sync::Arc<Self>, _: i64, _: bool, done: fleuve_journal::OnDurable) {
-        done(Ok(()));
-    }
-
-    fn staged(&self) -> Vec<(i64, String)> {
-        Vec::new()
-    }
-}
