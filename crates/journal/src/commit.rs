@@ -1,10 +1,13 @@
 //! Group commit: one sync makes the records of many appends durable, and tells all who wait.
 //!
-//! Appends only write. A round takes every partition that was written to since the last one, syncs its file
-//! once, writes down how far it is durable (`checkpoint`), moves its high watermark and completes its tickets,
-//! in this order (crash points C1 to C3).
+//! Appends only write, and put their partition into a queue unless it is there. A commit takes a partition out, syncs
+//! its file once, writes down how far it is durable (`checkpoint`), moves its high watermark and completes its
+//! tickets, in this order (crash points C1 to C3). What is appended meanwhile is for its next commit. A few threads
+//! take partitions in turn: a file system merges syncs that wait at the same time, and no partition waits for others.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use fleuve_base::{Error, Result};
@@ -17,54 +20,79 @@ use crate::shared::Shared;
 /// Called once with the outcome of an append.
 pub type OnDurable = Box<dyn FnOnce(Result<()>) + Send>;
 
+/// Threads that commit; the syncs that may be in flight.
+const COMMIT_THREADS: usize = 4;
+
 /// The queue of partitions to sync.
 pub(crate) struct Committer {
     mode: CommitMode,
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// Rounds do not overlap: a later one must not overtake an earlier one's checkpoint.
-    round: Mutex<()>,
 }
 
 #[derive(Default)]
 struct Queue {
-    dirty: Vec<Arc<Partition>>,
+    dirty: VecDeque<Arc<Partition>>,
+    /// Partitions that were taken out and are not committed yet.
+    committing: Vec<Arc<Partition>>,
     stopping: bool,
+}
+
+impl Queue {
+    fn take(&mut self) -> Option<Arc<Partition>> {
+        let partition = self.dirty.pop_front()?;
+        self.committing.push(Arc::clone(&partition));
+        Some(partition)
+    }
 }
 
 impl Committer {
     pub(crate) fn new(mode: CommitMode) -> Self {
-        Committer { mode, queue: Mutex::default(), changed: Condvar::new(), round: Mutex::default() }
+        Committer { mode, queue: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Puts a partition into the next round; it must not be in the queue already.
+    pub(crate) fn mode(&self) -> CommitMode {
+        self.mode
+    }
+
+    /// Puts a partition into the queue; it must not be there already.
     pub(crate) fn enqueue(&self, partition: Arc<Partition>) {
-        self.queue.lock().dirty.push(partition);
+        self.queue.lock().dirty.push_back(partition);
         self.changed.notify_one();
     }
 
-    /// Runs one round on the caller's thread. An error has poisoned the log.
-    pub(crate) fn run_round(&self, shared: &Shared) -> Result<()> {
-        let _one_at_a_time = self.round.lock();
-        let dirty = std::mem::take(&mut self.queue.lock().dirty);
-        for partition in &dirty {
-            let committed = shared
-                .health
-                .check_failure()
-                .and_then(|()| partition.commit().map_err(|cause| shared.health.poison(&cause)));
-            if let Err(error) = committed {
-                partition.fail_tickets(&error);
-            }
-        }
+    /// Commits all that was appended before, with the caller's thread. An error has poisoned the log.
+    pub(crate) fn commit_all(&self, shared: &Shared) -> Result<()> {
+        let (underway, taken) = {
+            let mut queue = self.queue.lock();
+            let underway = queue.committing.clone();
+            let taken: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+            (underway, taken)
+        };
+        taken.iter().for_each(|partition| self.commit(shared, partition));
+        // Another thread's commit may not cover all; after it there is little or nothing to do.
+        underway.iter().for_each(|partition| try_commit(shared, partition));
         shared.health.check_failure()
     }
 
-    fn wait_for_work(&self) -> bool {
+    /// Commits one partition that was taken out of the queue.
+    fn commit(&self, shared: &Shared, partition: &Arc<Partition>) {
+        try_commit(shared, partition);
+        let committing = &mut self.queue.lock().committing;
+        let place = committing.iter().position(|other| Arc::ptr_eq(other, partition));
+        place.into_iter().for_each(|place| drop(committing.swap_remove(place)));
+    }
+
+    /// The next partition to commit; `None` once there is none and the log is to stop.
+    fn wait_for_work(&self) -> Option<Arc<Partition>> {
         let mut queue = self.queue.lock();
-        while queue.dirty.is_empty() && !queue.stopping {
+        loop {
+            let taken = queue.take();
+            if taken.is_some() || queue.stopping {
+                return taken;
+            }
             self.changed.wait(&mut queue);
         }
-        !queue.dirty.is_empty()
     }
 
     pub(crate) fn stop(&self) {
@@ -73,20 +101,57 @@ impl Committer {
     }
 }
 
-/// Starts the log's thread, if it is to have one.
-pub(crate) fn start(shared: &Arc<Shared>) -> Result<Option<JoinHandle<()>>> {
-    if shared.committer.mode == CommitMode::Manual {
-        return Ok(None);
+/// A failure is told to all who wait.
+fn try_commit(shared: &Shared, partition: &Partition) {
+    let healthy = shared.health.check_failure();
+    let committed = healthy.and_then(|()| partition.commit().map_err(|cause| shared.health.poison(&cause)));
+    if let Err(error) = committed {
+        partition.fail_tickets(&error);
     }
-    let shared = Arc::clone(shared);
-    let run = move || {
-        while shared.committer.wait_for_work() {
-            // The error stays in the log's health, and every ticket has been told.
-            let _ = shared.committer.run_round(&shared);
-        }
+}
+
+/// Starts the log's threads, if it is to have any.
+pub(crate) fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>> {
+    if shared.committer.mode == CommitMode::Manual {
+        return Ok(Vec::new());
+    }
+    let start_one = |number| {
+        let shared = Arc::clone(shared);
+        let run = move || {
+            while let Some(partition) = shared.committer.wait_for_work() {
+                shared.committer.commit(&shared, &partition);
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("journal-commit-{number}")).spawn(run);
+        thread.map_err(|e| Error::io("start the journal's commit threads", &e))
     };
-    let thread = std::thread::Builder::new().name("journal-commit".to_owned()).spawn(run);
-    thread.map(Some).map_err(|e| Error::io("start the journal's commit thread", &e))
+    (0..COMMIT_THREADS).map(start_one).collect()
+}
+
+/// Runs `f` on all partitions: with several threads if the log has its own, since each call waits for the disk.
+pub(crate) fn for_each(
+    mode: CommitMode,
+    partitions: &[Arc<Partition>],
+    f: impl Fn(&Partition) -> Result<()> + Sync,
+) -> Result<()> {
+    if mode == CommitMode::Manual {
+        return partitions.iter().try_for_each(|partition| f(partition));
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let take = || partitions.get(next.fetch_add(1, Ordering::Relaxed));
+        std::iter::from_fn(take).try_for_each(|partition| f(partition))
+    };
+    std::thread::scope(|scope| {
+        let spawn = |_| std::thread::Builder::new().name("journal-close".to_owned()).spawn_scoped(scope, work);
+        // A thread that cannot be had is one less.
+        let helpers: Vec<_> = (1..COMMIT_THREADS).filter_map(|number| spawn(number).ok()).collect();
+        let own = work();
+        let joined = helpers.into_iter().map(|helper| {
+            helper.join().unwrap_or_else(|_| Err(Error::internal("a thread that closed the journal panicked")))
+        });
+        joined.fold(own, Result::and)
+    })
 }
 
 /// A promise that an append will be durable, or that it will be known not to be.
@@ -100,7 +165,7 @@ impl Ticket {
     /// Waits until the append is durable.
     pub fn wait(&self) -> Result<()> {
         if self.partition.shared.committer.mode == CommitMode::Manual && !self.is_durable() {
-            self.partition.shared.committer.run_round(&self.partition.shared)?;
+            self.partition.shared.committer.commit_all(&self.partition.shared)?;
         }
         self.partition.wait_durable(self.end_offset)
     }
@@ -111,7 +176,7 @@ impl Ticket {
     }
 
     /// Calls `callback` when the append is durable or has failed: at once if that is known, else from the
-    /// thread that runs the commit round, which it must not block.
+    /// thread that commits, which it must not block.
     pub fn on_durable(&self, callback: OnDurable) {
         self.partition.when_durable(self.end_offset, callback);
     }

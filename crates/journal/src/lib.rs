@@ -2,7 +2,7 @@
 //!
 //! **What it is.** An embedded, segmented, append-only log. [`Log`] is a data directory, [`Topic`] a named set
 //! of [`Partition`]s, and a partition is a sequence of records that are numbered by offset and live in segment
-//! files byte for byte as Kafka's clients see them. One commit round syncs the writes of many appends. It keeps
+//! files byte for byte as Kafka's clients see them. One commit syncs the writes of many appends. It keeps
 //! what a broker and a pipeline need below them: high watermark, last stable offset, idempotent producers,
 //! transactions, lanes with their last epoch, topic ids and settings, retention with pins, compaction, lookups by time.
 //!

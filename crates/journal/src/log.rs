@@ -54,7 +54,7 @@ pub struct Log {
     pub(crate) topics: RwLock<Topics>,
     /// One creation, change or deletion at a time.
     pub(crate) administration: Mutex<()>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    committers: Mutex<Vec<JoinHandle<()>>>,
     recovery: RecoveryReport,
     lock: Mutex<Option<LockGuard>>,
 }
@@ -70,13 +70,13 @@ impl Log {
         let topics_directory = directory.join(directory::TOPICS);
         let mut recovery = RecoveryReport::default();
         let topics = open_topics(&shared, &topics_directory, &mut recovery)?;
-        let committer = commit::start(&shared)?;
+        let committers = commit::start(&shared)?;
         Ok(Arc::new(Log {
             shared,
             topics_directory,
             topics: RwLock::new(topics),
             administration: Mutex::default(),
-            committer: Mutex::new(committer),
+            committers: Mutex::new(committers),
             recovery,
             lock: Mutex::new(Some(lock)),
         }))
@@ -136,9 +136,9 @@ impl Log {
         Ok(total)
     }
 
-    /// Runs one commit round now, on this thread.
+    /// Commits all that was appended until now, with the help of this thread.
     pub fn commit_now(&self) -> Result<()> {
-        self.shared.committer.run_round(&self.shared)
+        self.shared.committer.commit_all(&self.shared)
     }
 
     fn each_partition(&self, mut f: impl FnMut(&Arc<Partition>) -> Result<()>) -> Result<()> {
@@ -151,17 +151,18 @@ impl Log {
         if !self.shared.health.close() {
             return Ok(());
         }
-        let stopped = self.stop_committer();
-        let finished = stopped.and_then(|()| self.each_partition(|partition| partition.finish()));
+        let partitions: Vec<_> = self.topics().iter().flat_map(|topic| topic.partitions().to_vec()).collect();
+        let finish = || commit::for_each(self.shared.committer.mode(), &partitions, Partition::finish);
+        let finished = self.stop_committer().and_then(|()| finish());
         let told = codes::closed();
-        self.topics().iter().flat_map(|topic| topic.partitions()).for_each(|p| p.fail_tickets(&told));
+        partitions.iter().for_each(|partition| partition.fail_tickets(&told));
         self.lock.lock().take();
         finished
     }
 
     fn stop_committer(&self) -> Result<()> {
         self.shared.committer.stop();
-        if let Some(thread) = self.committer.lock().take() {
+        for thread in self.committers.lock().drain(..) {
             thread.join().map_err(|_| Error::internal("the journal's commit thread panicked"))?;
         }
         self.commit_now()

@@ -4,10 +4,10 @@ use fleuve_base::limits::BATCH_BYTES_MAX;
 use fleuve_base::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Who runs the commit rounds.
+/// Who commits: syncs what was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CommitMode {
-    /// A thread of the log's own.
+    /// Threads of the log's own.
     #[default]
     Thread,
     /// The caller, by [`Log::commit_now`](crate::Log::commit_now) or by waiting for a ticket. For simulations.
@@ -17,7 +17,7 @@ pub enum CommitMode {
 /// Settings of a [`Log`](crate::Log).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogOptions {
-    /// Who runs the commit rounds.
+    /// Who commits: syncs what was appended.
     pub commit: CommitMode,
 }
 

@@ -58,6 +58,8 @@ pub struct Partition {
     pub(crate) damage: Vec<Damage>,
     /// Why nothing may be appended, if so: damage was found whose extent for the producers is not known.
     pub(crate) read_only: Option<Error>,
+    /// One commit at a time.
+    pub(crate) committing: Mutex<()>,
     /// Whether the partition is in the committer's queue.
     pub(crate) dirty: AtomicBool,
     pub(crate) deleted: AtomicBool,
@@ -145,8 +147,10 @@ impl Partition {
         Ok(())
     }
 
-    /// Makes durable what was appended so far; a step of a commit round.
+    /// Makes durable what was appended so far.
     pub(crate) fn commit(&self) -> Result<()> {
+        // A later commit must not overtake an earlier one's checkpoint.
+        let _one_at_a_time = self.committing.lock();
         // Cleared first: what is appended from here on puts the partition into the queue again.
         self.dirty.store(false, Ordering::Release);
         let (segment, end_offset, position) = {

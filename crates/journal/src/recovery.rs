@@ -108,6 +108,7 @@ pub(crate) fn open(
         compaction: Mutex::default(),
         compactions: AtomicU64::new(0),
         generation: AtomicU64::new(generation),
+        committing: Mutex::default(),
         dirty: AtomicBool::new(false),
         deleted: AtomicBool::new(false),
         home,
