@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let log = Log::open(Env::system(), &directory, LogOptions::default())?;
     for (record_bytes, batch_bytes) in [(1024, 16 << 10), (1024, 1 << 20), (100, 16 << 10), (100, 1 << 20)] {
         println!("records of {record_bytes} B in batches of {} KiB:", batch_bytes >> 10);
-        for partitions in [1, 4, 16] {
+        for partitions in [1, 4] {
             let topic = log.create_topic("bench", partitions, TopicConfig::default())?;
             produce(&topic, record_bytes, batch_bytes)?;
             if partitions == 1 {

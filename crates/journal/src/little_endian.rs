@@ -7,7 +7,7 @@ impl<'a> Reader<'a> {
     /// Checks the CRC32C in the last four bytes and gives what is before it.
     pub(crate) fn checked(bytes: &'a [u8]) -> Option<Self> {
         let (body, crc) = bytes.split_last_chunk::<4>()?;
-        (crc32c::crc32c(body) == u32::from_le_bytes(*crc)).then_some(Reader(body))
+        (fleuve_record::crc32c(body) == u32::from_le_bytes(*crc)).then_some(Reader(body))
     }
 
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
 
 /// Appends the CRC32C of all that is there.
 pub(crate) fn close(mut bytes: Vec<u8>) -> Vec<u8> {
-    let crc = crc32c::crc32c(&bytes);
+    let crc = fleuve_record::crc32c(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
     bytes
 }

@@ -58,12 +58,12 @@ impl TopicMetadata {
     /// A line of JSON, and a line with its CRC32C in hexadecimal.
     fn encode(&self) -> Result<Vec<u8>> {
         let json = serde_json::to_string(self).map_err(|e| Error::internal(format!("topic metadata: {e}")))?;
-        Ok(format!("{json}\n{:08x}\n", crc32c::crc32c(json.as_bytes())).into_bytes())
+        Ok(format!("{json}\n{:08x}\n", fleuve_record::crc32c(json.as_bytes())).into_bytes())
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (json, crc) = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.split_once('\n')?;
-        let whole = crc == format!("{:08x}", crc32c::crc32c(json.as_bytes()));
+        let whole = crc == format!("{:08x}", fleuve_record::crc32c(json.as_bytes()));
         whole.then(|| serde_json::from_str(json).ok()).flatten().filter(|topic: &Self| topic.version == VERSION)
     }
 

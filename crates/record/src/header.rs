@@ -218,5 +218,11 @@ fn batch_bytes(length: i32) -> Result<usize> {
 
 /// The checksum of a whole batch: CRC32C of everything from the attributes on. `None` if it is cut off before.
 pub fn crc_of(batch: &[u8]) -> Option<u32> {
-    batch.get(ATTRIBUTES_AT..).map(crc32c::crc32c)
+    batch.get(ATTRIBUTES_AT..).map(crc32c)
+}
+
+/// The CRC32C (Castagnoli; iSCSI's) of some bytes. Most batches have some 16 KiB, where this implementation is three to
+/// five times as fast as one by the processor's CRC instruction.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }

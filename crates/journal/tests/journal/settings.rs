@@ -56,7 +56,7 @@ fn a_file_of_settings_without_the_newer_ones_opens_with_their_defaults() {
     let path = Path::new(DIR).join("topics").join(TOPIC).join("topic.json");
     let file = world.fs.open(&path, false).unwrap();
     file.set_len(0).unwrap();
-    file.write_at(format!("{json}\n{:08x}\n", crc32c::crc32c(json.as_bytes())).as_bytes(), 0).unwrap();
+    file.write_at(format!("{json}\n{:08x}\n", fleuve_record::crc32c(json.as_bytes())).as_bytes(), 0).unwrap();
     let topic = world.open().unwrap().topic(TOPIC).unwrap();
     let expected = TopicConfig {
         retention_ms: Some(7),
