@@ -16,7 +16,7 @@ use crate::security::{Authorizer, Operation, Resource, Security};
 use crate::session::Session;
 use crate::timers::Timers;
 use crate::transactions::{StagedOffsets, Surroundings, Transactions};
-use crate::upkeep;
+use crate::upkeep::{self, LongJobs};
 
 /// Takes the one answer to a request.
 pub type Responder = Box<dyn FnOnce(Response) + Send>;
@@ -37,6 +37,7 @@ pub struct Broker {
     /// One change of topics' settings at a time: each is made from the one before.
     pub(crate) altering: Mutex<()>,
     pub(crate) groups: Arc<Groups>,
+    pub(crate) long_jobs: LongJobs,
 }
 
 impl Broker {
@@ -60,6 +61,7 @@ impl Broker {
             fetch_sessions: FetchSessions::new(config.fetch_sessions_max),
             waiting_fetches: WaitingFetches::default(),
             altering: Mutex::default(),
+            long_jobs: LongJobs::default(),
             env,
             log,
             config,

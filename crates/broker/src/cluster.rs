@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fleuve_base::{Env, Error, Result};
-use fleuve_journal::{Cleanup, Log, TopicConfig};
+use fleuve_journal::{Log, TopicConfig};
 use fleuve_wire::{ErrorCode, Uuid};
 
 use crate::failure::Outcome;
@@ -34,8 +34,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Loads the cluster's state; the first time it gets an id.
     pub(crate) fn open(env: &Env, log: &Log) -> Result<Self> {
-        let config = TopicConfig { cleanup: Cleanup::Compact, ..TopicConfig::default() };
-        let topic = Arc::new(StateTopic::open(env, log, CLUSTER_TOPIC, config)?);
+        let topic = Arc::new(StateTopic::open(env, log, CLUSTER_TOPIC, TopicConfig::default())?);
         let (mut id, mut next_producer_id) = (None, 0);
         topic.load(|key, value| {
             match (&key[..], value) {

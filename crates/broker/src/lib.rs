@@ -58,3 +58,4 @@ pub use config::BrokerConfig;
 pub use session::{ClientSoftware, Endpoint, Principal, Session};
 pub use state_topic::{Entry, StateTopic};
 pub use timers::{TimerId, Timers};
+pub use upkeep::LongJob;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fleuve_base::{Env, Result};
-use fleuve_journal::{Log, OnDurable, Partition, Ticket, TopicConfig};
+use fleuve_journal::{Cleanup, Log, OnDurable, Partition, Ticket, TopicConfig};
 use fleuve_record::BatchBuilder;
 
 /// A key with its new value; `None` removes it.
@@ -12,6 +12,9 @@ pub type Entry = (Bytes, Option<Bytes>);
 
 /// Bytes read at once while loading.
 const LOAD_BYTES: usize = 1 << 20;
+
+/// Bytes of a segment of a state topic.
+const SEGMENT_BYTES: u64 = 8 << 20;
 
 /// A durable map in a topic of one partition.
 ///
@@ -23,10 +26,13 @@ pub struct StateTopic {
 }
 
 impl StateTopic {
-    /// Opens the topic; creates it with `config` if it is not there.
+    /// Opens the topic; creates it if it is not there. Whatever `config` says, it is compacted, and its segments are
+    /// small, since the newest one never is.
     pub fn open(env: &Env, log: &Log, name: &str, config: TopicConfig) -> Result<Self> {
+        let config = TopicConfig { cleanup: Cleanup::Compact, segment_bytes: SEGMENT_BYTES, ..config };
         let topic = match log.topic(name) {
-            Ok(topic) => topic,
+            Ok(topic) if *topic.config() == config => topic,
+            Ok(topic) => log.alter_topic(name, config, topic.settings().clone())?,
             Err(_) => log.create_topic(name, 1, config)?,
         };
         Ok(StateTopic { env: env.clone(), partition: Arc::clone(topic.partition(0)?) })
@@ -151,6 +157,23 @@ mod tests {
         drop(log);
         let (_log, topic) = open(&after);
         assert_eq!(loaded(&topic)[&b"a"[..]], "1");
+    }
+
+    #[test]
+    fn compaction_keeps_the_last_values() {
+        let fs = MemoryFs::new();
+        let (log, topic) = open(&fs);
+        let large = "x".repeat(1 << 20);
+        for round in 0..20 {
+            let value = format!("{round}{large}");
+            topic.append_and_wait(&[entry("a", Some(&value)), entry("b", Some("1")), entry("c", None)]).unwrap();
+        }
+        assert!(log.apply_compaction().unwrap().records > 0);
+        let map = loaded(&topic);
+        assert_eq!((map.len(), &map[&b"a"[..]][..2]), (2, &b"19"[..]));
+        log.close().unwrap();
+        let (_log, topic) = open(&fs);
+        assert_eq!(loaded(&topic), map);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::time;
 pub(crate) async fn drive(broker: Arc<Broker>) {
     let earlier = Arc::new(Notify::new());
     let alarm = Arc::clone(&earlier);
+    broker.run_long_jobs_with(|job| drop(tokio::task::spawn_blocking(job)));
     broker.timers().on_earlier(move |_| alarm.notify_one());
     loop {
         let now = broker.env().clock.monotonic();

@@ -8,6 +8,7 @@ mod fetch;
 mod fetch_sessions;
 mod groups;
 mod list_offsets;
+mod model;
 mod offsets;
 mod permissions;
 mod produce;
