@@ -35,7 +35,9 @@ pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
     (ApiKey::DeleteRecords, 0..=2),
     (ApiKey::InitProducerId, 0..=5),
     (ApiKey::AddPartitionsToTxn, 0..=3),
+    (ApiKey::AddOffsetsToTxn, 0..=4),
     (ApiKey::EndTxn, 0..=5),
+    (ApiKey::TxnOffsetCommit, 0..=6),
     (ApiKey::DescribeAcls, 1..=3),
     (ApiKey::CreateAcls, 1..=3),
     (ApiKey::DeleteAcls, 1..=3),
@@ -61,7 +63,7 @@ pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
 ];
 
 /// Features of the cluster as a whole, with the versions that this broker can do; each is at its highest.
-pub(crate) const FEATURES: &[(&str, RangeInclusive<i16>)] = &[];
+pub(crate) const FEATURES: &[(&str, RangeInclusive<i16>)] = &[("transaction.version", 0..=2)];
 
 impl Broker {
     /// The APIs that [`handle`](Self::handle) answers.

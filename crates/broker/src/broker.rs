@@ -95,6 +95,7 @@ impl Broker {
             Request::InitProducerId(request) => self.init_producer_id(session, version, &request, respond),
             Request::AddPartitionsToTxn(request) => self.add_partitions_to_txn(session, version, request, respond),
             Request::AddOffsetsToTxn(request) => self.add_offsets_to_txn(session, version, request, respond),
+            Request::TxnOffsetCommit(request) => self.txn_offset_commit(session, version, request, respond),
             Request::EndTxn(request) => self.end_txn(session, version, &request, respond),
             Request::DescribeTransactions(request) => respond(self.describe_transactions(session, request).into()),
             Request::DescribeAcls(request) => respond(self.describe_acls(session, request).into()),

@@ -10,6 +10,7 @@
 mod coordinator;
 mod finish;
 mod list;
+mod offsets;
 mod record;
 mod requests;
 mod resume;

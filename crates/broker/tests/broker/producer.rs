@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use fleuve_broker::Session;
 use fleuve_journal::Partition;
 use fleuve_record::{Attributes, BatchBuilder, BatchView, EndMarker};
+use fleuve_wire::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
 use fleuve_wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
 use fleuve_wire::messages::end_txn_request::EndTxnRequest;
 use fleuve_wire::messages::init_producer_id_request::InitProducerIdRequest;
+use fleuve_wire::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestTopic};
 use fleuve_wire::messages::produce_request::ProduceRequest;
+use fleuve_wire::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use fleuve_wire::{ErrorCode, Request, Response};
 
-use crate::support::{Asked, START_MS, World, bytes_of, produce_request, session};
+use crate::support::{Asked, START_MS, World, answer, bytes_of, produce_request, session};
 
 /// The topic that all of these write to.
 pub const TOPIC: &str = "t";
@@ -69,6 +74,33 @@ impl Producer {
             ..produce_request(TOPIC, partition, -1, records)
         };
         (if self.version_two { 12 } else { 11 }, request.into())
+    }
+
+    /// For version 1, which tells beforehand that it will commit offsets.
+    pub fn add_offsets_request(&self, group: &str) -> (i16, Request) {
+        let request = AddOffsetsToTxnRequest {
+            transactional_id: self.transactional_id.clone(),
+            producer_id: self.id,
+            producer_epoch: self.epoch,
+            group_id: group.to_owned(),
+        };
+        (3, request.into())
+    }
+
+    /// The group has read the first partition up to here.
+    pub fn offset_request(&self, group: &str, committed_offset: i64) -> (i16, Request) {
+        let partition = TxnOffsetCommitRequestPartition { committed_offset, ..Default::default() };
+        let topic =
+            TxnOffsetCommitRequestTopic { name: TOPIC.to_owned(), partitions: vec![partition], ..Default::default() };
+        let request = TxnOffsetCommitRequest {
+            transactional_id: self.transactional_id.clone(),
+            group_id: group.to_owned(),
+            producer_id: self.id,
+            producer_epoch: self.epoch,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        (if self.version_two { 5 } else { 3 }, request.into())
     }
 
     pub fn end_request(&self, committed: bool) -> (i16, Request) {
@@ -143,6 +175,17 @@ impl Producer {
         self.does(world, self.produce_request(partition, value))
     }
 
+    /// Commits an offset of a group within the transaction.
+    pub fn commit_offset(&mut self, world: &World, group: &str, offset: i64) -> ErrorCode {
+        if !self.version_two {
+            let code = self.does(world, self.add_offsets_request(group));
+            if code.is_err() {
+                return code;
+            }
+        }
+        self.does(world, self.offset_request(group, offset))
+    }
+
     pub fn end(&mut self, world: &World, commit: bool) -> ErrorCode {
         self.does(world, self.end_request(commit))
     }
@@ -168,11 +211,22 @@ pub fn code_of(response: &Response) -> ErrorCode {
         Response::InitProducerId(response) => response.error_code,
         Response::EndTxn(response) => response.error_code,
         Response::Produce(response) => response.responses[0].partition_responses[0].error_code,
+        Response::AddOffsetsToTxn(response) => response.error_code,
+        Response::TxnOffsetCommit(response) => response.topics[0].partitions[0].error_code,
         Response::AddPartitionsToTxn(response) => {
             response.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code
         }
         other => panic!("{other:?}"),
     })
+}
+
+/// The group's offset in the first partition; −1 without one.
+pub fn offset_of(world: &World, group: &str) -> i64 {
+    let topic = OffsetFetchRequestTopic { name: TOPIC.to_owned(), partition_indexes: vec![0] };
+    let request = OffsetFetchRequest { group_id: group.to_owned(), topics: Some(vec![topic]), ..Default::default() };
+    let asked = world.ask(7, request);
+    settle(world, &asked);
+    answer!(OffsetFetch, asked).topics[0].partitions[0].committed_offset
 }
 
 /// The values that a reader with `isolation.level=read_committed` gets from a partition.

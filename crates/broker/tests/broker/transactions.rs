@@ -7,7 +7,7 @@ use fleuve_wire::messages::describe_transactions_request::DescribeTransactionsRe
 use fleuve_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use fleuve_wire::messages::list_transactions_request::ListTransactionsRequest;
 
-use crate::producer::{Producer, TIMEOUT_MS, TOPIC, all_committed, all_stable, code_of, rounds};
+use crate::producer::{Producer, TIMEOUT_MS, TOPIC, all_committed, all_stable, code_of, offset_of, rounds};
 use crate::support::{World, answer};
 
 const BOTH: [bool; 2] = [false, true];
@@ -167,6 +167,58 @@ fn crash_while_ending(version_two: bool, commit: bool, rounds_before: usize, uns
     assert_eq!(producer.write(&world, 0, "next"), ErrorCode::NONE, "{what}");
     assert_eq!(producer.end(&world, true), ErrorCode::NONE, "{what}");
     assert!(all_committed(&world).contains(&"next".to_owned()), "{what}");
+}
+
+#[test]
+fn offsets_are_the_groups_when_the_transaction_commits() {
+    for (version_two, crash) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut world = world();
+        let mut producer = opened(&world, version_two);
+        assert_eq!(producer.commit_offset(&world, "g", 5), ErrorCode::NONE);
+        assert_eq!(offset_of(&world, "g"), -1);
+        if crash {
+            world = world.power_cut();
+        }
+        assert_eq!(producer.end(&world, true), ErrorCode::NONE);
+        assert_eq!(offset_of(&world, "g"), 5);
+        assert_eq!(producer.commit_offset(&world, "g", 7), ErrorCode::NONE);
+        if crash {
+            world = world.power_cut();
+        }
+        assert_eq!(producer.end(&world, false), ErrorCode::NONE);
+        assert_eq!(offset_of(&world, "g"), 5);
+        // Nothing is open, so nothing can be committed by version 1.
+        if !version_two {
+            assert_eq!(producer.does(&world, producer.offset_request("g", 9)), ErrorCode::INVALID_TXN_STATE);
+        }
+        assert_eq!(producer.commit_offset(&world, "g", 8), ErrorCode::NONE);
+        let mut new = Producer::new("id", version_two);
+        new.init(&world);
+        assert_eq!(producer.does(&world, producer.offset_request("g", 9)), ErrorCode::INVALID_PRODUCER_EPOCH);
+        assert_eq!(offset_of(&world.power_cut(), "g"), 5);
+    }
+}
+
+#[test]
+fn a_crash_at_any_step_of_an_end_leaves_records_and_offsets_alike() {
+    for version_two in BOTH {
+        for rounds_before in 0..6 {
+            for unsynced in [Unsynced::Lost, Unsynced::Kept] {
+                let world = world();
+                let mut producer = opened(&world, version_two);
+                assert_eq!(producer.commit_offset(&world, "g", 5), ErrorCode::NONE);
+                let ending = producer.asks(&world, producer.end_request(true));
+                (0..rounds_before).for_each(|_| world.commit());
+                drop(ending);
+                let world = world.crash(unsynced);
+                let seen = all_committed(&world).len();
+                let offset = offset_of(&world, "g");
+                assert_eq!((seen == 2, offset == 5), (offset == 5, seen == 2), "{seen} records, offset {offset}");
+                assert_eq!(producer.end(&world, true), ErrorCode::NONE);
+                assert_eq!((all_committed(&world).len(), offset_of(&world, "g")), (2, 5));
+            }
+        }
+    }
 }
 
 #[test]

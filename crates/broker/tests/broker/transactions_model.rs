@@ -7,10 +7,17 @@ use fleuve_base::fs_memory::Unsynced;
 use fleuve_wire::{ErrorCode, Request};
 use proptest::prelude::*;
 
-use crate::producer::{Producer, TIMEOUT_MS, TOPIC, all_committed, all_decided, all_stable, code_of, rounds};
+use crate::producer::{
+    Producer, TIMEOUT_MS, TOPIC, all_committed, all_decided, all_stable, code_of, offset_of, rounds,
+};
 use crate::support::{Asked, World};
 
 const PARTITIONS: i32 = 3;
+
+/// The group whose offsets a client commits.
+fn group(client: usize) -> String {
+    format!("g{client}")
+}
 
 /// Two of them share a transactional id, and fence each other off.
 const CLIENTS: [(&str, bool); 5] = [("shared", false), ("shared", true), ("one", false), ("two", true), ("zwei", true)];
@@ -20,6 +27,8 @@ enum Op {
     /// A client starts, or starts again and leaves what it did before.
     Start(usize),
     Write(usize, i32),
+    /// A client commits an offset of its group.
+    Offset(usize),
     End(usize, bool),
     /// One commit round.
     Round,
@@ -34,6 +43,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => client().prop_map(Op::Start),
         8 => (client(), 0..PARTITIONS).prop_map(|(client, partition)| Op::Write(client, partition)),
+        4 => client().prop_map(Op::Offset),
         5 => (client(), prop::bool::weighted(0.7)).prop_map(|(client, commit)| Op::End(client, commit)),
         14 => Just(Op::Round),
         2 => unsynced.prop_map(Op::Crash),
@@ -55,7 +65,10 @@ enum Fate {
 
 /// What one transaction wrote.
 struct Written {
+    client: usize,
     values: Vec<String>,
+    /// The last offset that it committed for its client's group; they rise from transaction to transaction.
+    offset: Option<i64>,
     fate: Fate,
 }
 
@@ -72,6 +85,7 @@ struct Sent {
 enum What {
     Start,
     Add(i32, String),
+    AddOffset(i64),
     Write,
     End(bool),
 }
@@ -112,6 +126,7 @@ impl Model {
         match op {
             Op::Start(client) => self.start(*client),
             Op::Write(client, partition) => self.write(*client, *partition),
+            Op::Offset(client) => self.offset(*client),
             Op::End(client, commit) => self.end(*client, *commit),
             Op::Round => self.world().commit(),
             Op::Time => {
@@ -121,7 +136,7 @@ impl Model {
             Op::Crash(unsynced) => self.crash(*unsynced),
         }
         (0..self.clients.len()).for_each(|client| self.receive(client));
-        self.check(matches!(op, Op::Crash(_)));
+        self.check(false);
     }
 
     fn send(&mut self, client: usize, what: What, request: (i16, Request)) {
@@ -156,16 +171,35 @@ impl Model {
         }
         self.values += 1;
         let value = format!("v{:04}", self.values);
-        let transactions = &mut self.transactions;
-        let transaction = *self.clients[client].transaction.get_or_insert_with(|| {
-            transactions.push(Written { values: vec![], fate: Fate::Open });
-            transactions.len() - 1
-        });
-        self.transactions[transaction].values.push(value.clone());
+        self.transaction(client).values.push(value.clone());
         let producer = &self.clients[client].producer;
         match producer.version_two {
             true => self.send(client, What::Write, producer.produce_request(partition, &value)),
             false => self.send(client, What::Add(partition, value), producer.add_request(partition)),
+        }
+    }
+
+    /// The client's transaction, which begins with what it writes first.
+    fn transaction(&mut self, client: usize) -> &mut Written {
+        let transactions = &mut self.transactions;
+        let transaction = *self.clients[client].transaction.get_or_insert_with(|| {
+            transactions.push(Written { client, values: vec![], offset: None, fate: Fate::Open });
+            transactions.len() - 1
+        });
+        &mut self.transactions[transaction]
+    }
+
+    fn offset(&mut self, client: usize) {
+        if !self.is_idle(client) {
+            return;
+        }
+        self.values += 1;
+        let offset = self.values as i64;
+        self.transaction(client).offset = Some(offset);
+        let producer = &self.clients[client].producer;
+        match producer.version_two {
+            true => self.send(client, What::Write, producer.offset_request(&group(client), offset)),
+            false => self.send(client, What::AddOffset(offset), producer.add_offsets_request(&group(client))),
         }
     }
 
@@ -181,6 +215,7 @@ impl Model {
     fn crash(&mut self, unsynced: Unsynced) {
         let world = self.world.take().expect("a world").crash(unsynced);
         self.world = Some(world);
+        self.check(true);
         for client in 0..self.clients.len() {
             if let Some(Sent { what, request, .. }) = self.clients[client].sent.take() {
                 self.send(client, what, request);
@@ -223,6 +258,11 @@ impl Model {
                 self.send(client, What::Write, request);
                 self.receive(client);
             }
+            What::AddOffset(offset) => {
+                let request = self.clients[client].producer.offset_request(&group(client), offset);
+                self.send(client, What::Write, request);
+                self.receive(client);
+            }
             What::Write => {}
             What::End(commit) => {
                 let transaction = self.clients[client].transaction.take().expect("only what is open is ended");
@@ -240,7 +280,7 @@ impl Model {
         assert!(seen.iter().all(|value| unique.contains(value)), "{seen:?} are seen of {decided:?}");
         assert!(!all_stable(self.world()) || seen == decided, "only {seen:?} are seen of {decided:?}");
         let mut left = unique.len();
-        for Written { values, fate } in &self.transactions {
+        for Written { values, fate, .. } in &self.transactions {
             let counts = values.iter().filter(|value| unique.contains(value)).count();
             left -= counts;
             match fate {
@@ -252,6 +292,30 @@ impl Model {
             }
         }
         assert_eq!(left, 0, "a value that nobody wrote is in {decided:?}");
+        if at_rest {
+            (0..self.clients.len()).for_each(|client| self.check_offset(client, &unique));
+        }
+    }
+
+    /// A group's offset is that of its client's last transaction that counts.
+    fn check_offset(&self, client: usize, decided: &BTreeSet<&String>) {
+        let offset = offset_of(self.world(), &group(client));
+        let own = self.transactions.iter().filter(|written| written.client == client);
+        let own: Vec<_> = own.filter_map(|written| Some((written, written.offset?))).collect();
+        let surely = own.iter().filter(|(written, _)| written.fate == Fate::Committed).map(|(_, offset)| *offset);
+        let surely = surely.max().unwrap_or(-1);
+        assert!(offset >= surely, "group of {client}: {offset} is before {surely}");
+        for (Written { values, fate, .. }, of) in own {
+            let counts = values.iter().all(|value| decided.contains(value));
+            let may_count = matches!(fate, Fate::Committing | Fate::Unknown | Fate::Committed);
+            assert!(of != offset || may_count && counts, "group of {client}: {offset} is of {values:?}, {fate:?}");
+            let alone = values.is_empty() && *fate != Fate::Committed;
+            assert!(
+                alone || !may_count || !counts || offset >= of,
+                "group of {client}: {values:?} count, {of} does not"
+            );
+        }
+        assert!(offset == -1 || self.transactions.iter().any(|written| written.offset == Some(offset)));
     }
 
     /// Lets everything come to its end: in the end no transaction is open.
