@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::project::{self, GO, NODE, PYTHON, Project};
+use super::project::{self, CONNECT, GO, JAVA, NODE, PYTHON, Project, STREAMS};
 
 /// Acks and codecs, large records, many partitions.
 const PRODUCE: &str = "produce";
@@ -22,6 +22,29 @@ const TRANSACTIONS: &str = "transactions";
 const OFFSETS: &str = "offsets";
 /// What an administrator asks for.
 const ADMIN: &str = "admin";
+
+/// Word count, restored from its changelog, with the guarantee of either name.
+const AT_LEAST_ONCE: &str = "at-least-once";
+const EXACTLY_ONCE: &str = "exactly-once";
+/// A file through a topic into a file, by one worker or by one of a cluster.
+const STANDALONE: &str = "standalone";
+const DISTRIBUTED: &str = "distributed";
+
+/// A small JVM with the project's jars and classes.
+macro_rules! java {
+    ($main:literal) => {
+        &[
+            "java",
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+            "-cp",
+            "libs/*:classes",
+            $main,
+        ]
+    };
+}
 
 /// A client library, and the program that speaks through it.
 pub struct Client {
@@ -86,4 +109,17 @@ pub const CLIENTS: &[Client] = &[
         command: &["node", "kafkajs.js"],
         scenarios: &[PRODUCE, IDEMPOTENT, GROUP, TRANSACTIONS, OFFSETS, ADMIN],
     },
+    Client {
+        name: "java",
+        project: &JAVA,
+        command: java!("Clients"),
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, KIP848, TRANSACTIONS, OFFSETS, ADMIN],
+    },
+    Client {
+        name: "streams",
+        project: &STREAMS,
+        command: java!("WordCount"),
+        scenarios: &[AT_LEAST_ONCE, EXACTLY_ONCE],
+    },
+    Client { name: "connect", project: &CONNECT, command: java!("Copy"), scenarios: &[STANDALONE, DISTRIBUTED] },
 ];

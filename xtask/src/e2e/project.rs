@@ -23,6 +23,13 @@ pub struct Project {
 const COPY_JARS: &[&str] =
     &["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs", "-DincludeScope=runtime"];
 
+/// Compiles a program and the sources beside it.
+macro_rules! javac {
+    ($main:literal) => {
+        &["javac", "-cp", "libs/*", "-sourcepath", ".", "-d", "classes", $main]
+    };
+}
+
 /// librdkafka, kafka-python and aiokafka, in one environment.
 pub const PYTHON: Project = Project {
     name: "python",
@@ -46,6 +53,18 @@ pub const NODE: Project = Project {
     install: &[&["npm", "ci", "--silent", "--ignore-scripts"]],
     build: &[],
 };
+
+/// kafka-clients.
+pub const JAVA: Project =
+    Project { name: "java", manifest: "pom.xml", install: &[COPY_JARS], build: &[javac!("Clients.java")] };
+
+/// Kafka Streams.
+pub const STREAMS: Project =
+    Project { name: "streams", manifest: "pom.xml", install: &[COPY_JARS], build: &[javac!("WordCount.java")] };
+
+/// Kafka Connect.
+pub const CONNECT: Project =
+    Project { name: "connect", manifest: "pom.xml", install: &[COPY_JARS], build: &[javac!("Copy.java")] };
 
 /// Apache Kafka itself.
 pub const KAFKA: Project = Project { name: "kafka", manifest: "pom.xml", install: &[COPY_JARS], build: &[] };
