@@ -25,6 +25,8 @@ pub enum Command {
     Run(RunArguments),
     /// Run one SQL text
     Sql(SqlArguments),
+    /// Serve the log to Kafka's clients, and run pipelines beside it
+    Serve(ServeArguments),
     /// Show what a script would do: operators, keys, state and what bounds it, guarantees
     Explain(ExplainArguments),
     /// Print the CREATE TABLE that fits a file
@@ -43,6 +45,9 @@ pub enum Command {
     Topic(TopicCommand),
     /// Run one journalled epoch of a pipeline again and show what went in and came out
     Replay(ReplayArguments),
+    /// Show or check what `serve` is told
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Check disk, clock, limits and the data directory
     Doctor(DataArguments),
     /// Write benchmark data to standard output
@@ -125,6 +130,63 @@ pub struct SqlArguments {
     /// Everything else.
     #[command(flatten)]
     pub engine: EngineArguments,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(after_long_help = SERVE_HELP)]
+pub struct ServeArguments {
+    /// Directory of everything durable
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Listen for Kafka's clients; may be given several times with names
+    #[arg(long, value_name = "[NAME=]HOST:PORT")]
+    pub kafka: Vec<String>,
+    /// Serve /metrics, /health and /ready there, or `off`
+    #[arg(long, value_name = "HOST:PORT")]
+    pub http: Option<String>,
+    /// Read settings from a file (default: fleuve.toml, if there is one)
+    #[arg(long, value_name = "FILE", env = "FLEUVE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Run the pipelines of a script in the same process; may be given several times
+    #[arg(long, value_name = "FILE.sql")]
+    pub run: Vec<PathBuf>,
+    /// Any setting; `fleuve config show` lists them
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Which log lines to write: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+}
+
+/// What is behind the options of `serve`.
+const SERVE_HELP: &str = "\
+Settings: a flag is stronger than the environment (FLEUVE_NUM_PARTITIONS), that than the file, that than the default.
+Names are Kafka's where Kafka has the setting. `fleuve config show` prints all values and where each comes from.
+
+Security: listeners are on loopback unless told otherwise. Beyond loopback a listener starts only with encryption and
+authentication. For each listener NAME (`kafka`, if no name is given) there are
+  listener.NAME.address      HOST:PORT to listen on
+  listener.NAME.advertised   HOST:PORT that clients are told to connect to
+  listener.NAME.certificate  PEM file: speak TLS with this certificate
+  listener.NAME.key          PEM file: its private key
+  listener.NAME.client-ca    PEM file: every client must show a certificate of these authorities; its subject is its name
+  listener.NAME.sasl         SCRAM-SHA-256, SCRAM-SHA-512, PLAIN (only with TLS): every client must log in
+  listener.NAME.insecure     true opens the listener without these. Whoever reaches the port can then read, change and
+                             delete every topic, or at least read everything that passes by
+
+The first SIGTERM or Ctrl-C stops cleanly within five seconds, the second at once.";
+
+/// `config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every setting of `serve` with its value and where that comes from
+    Show(ServeArguments),
+    /// Check a file
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 /// Arguments of `explain`.

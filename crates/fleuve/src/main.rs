@@ -7,6 +7,7 @@
 mod args;
 mod check;
 mod commands;
+mod config;
 mod launch;
 mod live;
 mod output;

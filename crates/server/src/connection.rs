@@ -252,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 first = (due, ended);
             }
         };
-        let greeting = (!self.dispatcher.authenticated()).then(|| self.opened + limits.greeting);
+        let greeting = (!self.dispatcher.greeted()).then(|| self.opened + limits.greeting);
         consider(greeting, Some(Ended::TooSlow("to authenticate")));
         let unsent = (!self.transmitter.is_empty()).then(|| self.last_write + limits.write);
         consider(unsent, Some(Ended::TooSlow("to take its answers")));

@@ -64,6 +64,11 @@ impl Dispatcher {
         self.login.done()
     }
 
+    /// Whether the client has ever said who it is, where that is asked for.
+    pub(crate) fn greeted(&self) -> bool {
+        self.login.greeted()
+    }
+
     /// Bytes of the largest request.
     pub(crate) fn request_bytes_max(&self) -> usize {
         let most = self.shared.limits.request_bytes;

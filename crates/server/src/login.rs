@@ -64,6 +64,11 @@ impl Login {
         !self.terms.offered.is_empty()
     }
 
+    /// Whether there is none to wait for: a login that has expired may be renewed at any time.
+    pub(crate) fn greeted(&self) -> bool {
+        !self.asked_for() || self.principal.is_some()
+    }
+
     /// Whether all may be asked.
     pub(crate) fn done(&self) -> bool {
         !self.asked_for() || (self.principal.is_some() && self.expires.is_none_or(|at| Instant::now() < at))

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod config;
 mod demo;
 mod discover;
 mod doctor;
@@ -9,11 +10,12 @@ mod help;
 mod job;
 mod replay;
 mod run;
+mod serve;
 mod topic;
 
 use clap::CommandFactory;
 
-use crate::args::{Arguments, Command, JobCommand, TopicCommand};
+use crate::args::{Arguments, Command, ConfigCommand, JobCommand, TopicCommand};
 use crate::report::Failure;
 
 /// Runs the command that the arguments name.
@@ -23,6 +25,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Demo(demo) => demo::run(demo),
         Command::Run(run) => run::file(run, json),
         Command::Sql(sql) => run::text(sql, json),
+        Command::Serve(arguments) => serve::run(arguments, json),
+        Command::Config(ConfigCommand::Show(arguments)) => Ok(config::show(arguments, json)?),
+        Command::Config(ConfigCommand::Check { file }) => Ok(config::check(file)?),
         Command::Explain(explain) => explain::run(explain, json),
         Command::Discover(discover) => Ok(discover::run(discover)?),
         Command::Play(play) => run::play(play, json),

@@ -172,17 +172,8 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// The pipeline's own name, or one after the script: `job`, `job-2`, ….
-    fn named(&mut self, mut pipeline: Pipeline) -> Pipeline {
-        if pipeline.name.is_empty() {
-            pipeline.name = self.stem.to_owned();
-        }
-        let count = self.names.entry(pipeline.name.clone()).or_insert(0);
-        *count += 1;
-        if *count > 1 {
-            pipeline.name = format!("{}-{count}", pipeline.name);
-        }
-        pipeline
+    fn named(&mut self, pipeline: Pipeline) -> Pipeline {
+        unique_name(pipeline, self.stem, &mut self.names)
     }
 
     /// Starts what the statements so far ask for: only now, since a mistake further down is found before anything runs.
@@ -245,6 +236,19 @@ impl<'a> Runner<'a> {
         result.and(self.workspace.close())?;
         if finished { end(&self.begun, &env, &directory) } else { Ok(()) }
     }
+}
+
+/// The pipeline under its own name, or one after the script: `job`, `job-2`, ….
+pub fn unique_name(mut pipeline: Pipeline, stem: &str, names: &mut HashMap<String, usize>) -> Pipeline {
+    if pipeline.name.is_empty() {
+        pipeline.name = stem.to_owned();
+    }
+    let count = names.entry(pipeline.name.clone()).or_insert(0);
+    *count += 1;
+    if *count > 1 {
+        pipeline.name = format!("{}-{count}", pipeline.name);
+    }
+    pipeline
 }
 
 fn failed(handle: &Handle) -> bool {

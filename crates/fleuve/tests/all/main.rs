@@ -4,4 +4,5 @@ mod cli;
 mod errors;
 mod kill;
 mod nexmark;
+mod serve;
 mod tables;

@@ -1,6 +1,6 @@
 //! Every command of the real binary, as a user types it.
 
-mod program;
+pub mod program;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,0 +1,131 @@
+//! Pipelines that run beside the broker, over the same open log.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fleuve_base::{Env, Error, Result};
+use fleuve_connect::StandardConnectors;
+use fleuve_flow::runtime::{Handle, Outcome as Ended, StartOptions, end};
+use fleuve_journal::Log;
+use fleuve_plan::Pipeline;
+use fleuve_sql::session::{Outcome, Session};
+
+use crate::check;
+use crate::commands::run::{read_script, unique_name};
+use crate::launch::start_all;
+use crate::report::Failure;
+
+/// A script whose statements have been understood.
+pub(super) struct Script {
+    path: PathBuf,
+    pipelines: Vec<Pipeline>,
+}
+
+impl Script {
+    /// Reads and plans a script. A mistake in it is told before anything starts.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = read_script(path)?;
+        let located = |error: Error| Failure::in_script(error, &path.display().to_string(), &text);
+        let mut session = Session::new();
+        let mut pipelines = vec![];
+        for statement in &session.parse(&text).map_err(located)? {
+            match session.execute(statement).map_err(located)? {
+                Outcome::Pipeline(pipeline) => {
+                    check::tables(&pipeline, session.catalog(), &text).map_err(located)?;
+                    pipelines.push(pipeline);
+                }
+                Outcome::Done(_) => {}
+                _ => return Err(located(nothing_to_print_on())),
+            }
+        }
+        let stem = path.file_stem().map_or("script".into(), |stem| stem.to_string_lossy().into_owned());
+        let mut names = std::collections::HashMap::new();
+        let pipelines = pipelines.into_iter().map(|pipeline| unique_name(pipeline, &stem, &mut names)).collect();
+        Ok(Script { path: path.to_owned(), pipelines })
+    }
+}
+
+fn nothing_to_print_on() -> Error {
+    Error::unsupported("E203", "a script of `serve` has nothing to print on")
+        .with_hint("write results into a table with INSERT INTO, or run the script with `fleuve run`")
+}
+
+/// The pipelines of one script.
+struct Run {
+    path: PathBuf,
+    names: Vec<String>,
+    handles: Vec<Handle>,
+    finished: usize,
+}
+
+/// What runs beside the broker.
+pub(super) struct Pipelines {
+    env: Env,
+    directory: PathBuf,
+    runs: Vec<Run>,
+}
+
+impl Pipelines {
+    /// Starts all scripts. One that cannot start is reported; the broker and the others go on.
+    pub(super) fn start(scripts: Vec<Script>, env: &Env, log: &Arc<Log>, directory: &Path) -> Self {
+        let connectors = Arc::new(StandardConnectors::new(env.clone()).with_log(Arc::clone(log)));
+        let durable = Some((Arc::clone(log), directory.to_owned()));
+        let options = StartOptions { env: env.clone(), durable, connectors };
+        let mut runs = vec![];
+        for Script { path, pipelines } in scripts {
+            let names = pipelines.iter().map(|pipeline| pipeline.name.clone()).collect();
+            match start_all(pipelines, &options) {
+                Ok(handles) => runs.push(Run { finished: 0, path, names, handles }),
+                Err(error) => failed(&path.display().to_string(), &error),
+            }
+        }
+        Pipelines { env: env.clone(), directory: directory.to_owned(), runs }
+    }
+
+    /// Tells of pipelines that have ended since the last time.
+    pub(super) fn report(&mut self) {
+        for run in &mut self.runs {
+            for handle in run.handles.extract_if(.., |handle| handle.ended()) {
+                run.finished += usize::from(wait(handle));
+            }
+            if run.handles.is_empty() && run.finished == run.names.len() {
+                // The next start begins the script anew; if this note fails, it finds nothing to do.
+                if let Err(error) = end(&run.names, &self.env, &self.directory) {
+                    failed(&run.path.display().to_string(), &error);
+                }
+            }
+        }
+        self.runs.retain(|run| !run.handles.is_empty());
+    }
+
+    /// Stops all at an epoch's end; they go on there at the next start.
+    pub(super) fn stop(self) {
+        let handles = || self.runs.iter().flat_map(|run| &run.handles);
+        handles().for_each(|handle| (handle.stopper())());
+        for run in self.runs {
+            run.handles.into_iter().for_each(|handle| _ = wait(handle));
+        }
+    }
+}
+
+/// Waits for a pipeline's end and tells of it; whether it has finished.
+fn wait(handle: Handle) -> bool {
+    let name = handle.pipeline().name.clone();
+    match handle.wait() {
+        Ok(Ended::Finished) => tracing::info!(pipeline = name, "finished"),
+        Ok(_) => {
+            tracing::info!(pipeline = name, "stopped");
+            return false;
+        }
+        Err(error) => {
+            failed(&name, &error);
+            return false;
+        }
+    }
+    true
+}
+
+fn failed(name: &str, error: &Error) {
+    let hint = error.hint().unwrap_or_default();
+    tracing::error!(pipeline = name, hint, "{error}; the broker goes on without it");
+}
