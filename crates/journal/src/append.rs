@@ -43,7 +43,7 @@ pub struct Appended {
     pub last_offset: u64,
     /// Whether they were there already: the producer had sent them before.
     pub duplicate: bool,
-    /// The records' timestamp, if the topic's are the log's.
+    /// The records' timestamp, if the topic's are the log's; for a batch that was there already, when it came again.
     pub append_time_ms: Option<i64>,
     /// Tells when they are durable.
     pub ticket: Ticket,

@@ -294,6 +294,57 @@ fn readers_go_on_while_segments_are_replaced() {
     assert!(read_committed(&partition).unwrap().len() < 60);
 }
 
+#[test]
+fn appends_compaction_deletion_and_pins_do_not_disturb_each_other() {
+    let (log, partition) = World::new().partition(config());
+    let append = |number: u64| {
+        let pair = (Some((number % 9) as u8), Some(number as u32));
+        partition.append(builder(&[pair], number as i64).finish().unwrap()).unwrap();
+    };
+    let writing = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..3000).for_each(|number| {
+                append(number);
+                log.commit_now().unwrap();
+            });
+            writing.store(false, Ordering::Relaxed);
+        });
+        scope.spawn(|| {
+            while writing.load(Ordering::Relaxed) {
+                partition.compact().unwrap();
+            }
+        });
+        scope.spawn(|| {
+            while writing.load(Ordering::Relaxed) {
+                let behind = partition.high_watermark().saturating_sub(500);
+                if let Err(error) = partition.delete_before(behind) {
+                    assert_eq!(error.code(), "E716", "{error}");
+                }
+            }
+        });
+        scope.spawn(|| {
+            while writing.load(Ordering::Relaxed) {
+                let end = partition.high_watermark();
+                let from = end.saturating_sub(200);
+                if log.pin(TOPIC, 0, from, "reader").is_err() {
+                    continue;
+                }
+                let read = || -> Vec<u64> {
+                    let seen = crate::support::read_from(&partition, from).unwrap();
+                    seen.into_iter().map(|(offset, _)| offset).filter(|offset| *offset < end).collect()
+                };
+                let first = read();
+                (0..3).for_each(|_| assert_eq!(read(), first, "what is pinned changed"));
+                log.unpin(TOPIC, 0, "reader").unwrap();
+            }
+        });
+    });
+    let seen = read_committed(&partition).unwrap();
+    assert!(seen.iter().all(|(offset, (time, (_, value)))| *time == *offset as i64 && *value == Some(*offset as u32)));
+    assert!((2991..3000).all(|last| seen.contains_key(&last)));
+}
+
 /// Keyed records, deletions and transactions, compacted twice; what a reader saw before.
 fn workload(world: &World, log: &Log, partition: &Arc<Partition>, seen: &mut Option<Seen>) -> fleuve_base::Result<()> {
     for round in 0..2_u32 {

@@ -8,24 +8,41 @@ use std::time::Duration;
 
 use fleuve_base::{Env, Random, SystemRandom};
 use fleuve_journal::{CommitMode, Log, LogOptions, Partition, TopicConfig};
+use fleuve_record::BatchBuilder;
 
 use crate::support::{batch, batch_of, read_from, value};
 
 const KILLS: usize = 200;
 const DIRECTORY: &str = "FLEUVE_JOURNAL_KILL_DIRECTORY";
 const LANE: i64 = 11;
+const KEYS: u64 = 10;
 
 /// The child: writes until it is killed, and prints what is durable. Does nothing when run as a plain test.
 #[test]
 fn child() {
     let Ok(directory) = std::env::var(DIRECTORY) else { return };
     let log = Log::open(Env::system(), Path::new(&directory), LogOptions::default()).unwrap();
-    let config = TopicConfig { segment_bytes: 64 << 10, ..TopicConfig::default() };
-    let topic = log.topic("t").or_else(|_| log.create_topic("t", 2, config)).unwrap();
+    let config = TopicConfig { segment_bytes: 16 << 10, ..TopicConfig::default() };
+    let topic = log.topic("t").or_else(|_| log.create_topic("t", 3, config)).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| write_records(topic.partition(0).unwrap()));
         scope.spawn(|| write_epochs(topic.partition(1).unwrap()));
+        scope.spawn(|| write_keyed(topic.partition(2).unwrap()));
     });
+}
+
+/// The record of offset n has the value n and the key n mod KEYS; now and then all but the last of each go.
+fn write_keyed(partition: &Arc<Partition>) {
+    for offset in partition.log_end_offset().. {
+        let mut builder = BatchBuilder::new();
+        let value = format!("{offset:200}");
+        builder.append(0, Some(&(offset % KEYS).to_be_bytes()), Some(value.as_bytes()), &[]).unwrap();
+        partition.append(builder.finish().unwrap()).unwrap().ticket.wait().unwrap();
+        say(&format!("keyed {}", offset + 1));
+        if offset % 50 == 0 {
+            partition.compact().unwrap();
+        }
+    }
 }
 
 fn write_records(partition: &Arc<Partition>) {
@@ -75,7 +92,10 @@ fn no_durable_record_is_lost_in_200_kills() {
         promised.hear(listener.join().unwrap());
         promised.check(directory.path(), kill);
     }
-    assert!(promised.records > 100 && promised.epochs > 100, "the child hardly wrote: {promised:?}");
+    assert!(
+        promised.records > 100 && promised.epochs > 100 && promised.keyed > 100,
+        "the child hardly wrote: {promised:?}"
+    );
 }
 
 fn start(directory: &Path) -> Child {
@@ -97,6 +117,7 @@ fn listen(child: &mut Child) -> std::thread::JoinHandle<Vec<String>> {
 struct Promised {
     records: u64,
     epochs: u64,
+    keyed: u64,
     checked: u64,
 }
 
@@ -106,6 +127,7 @@ impl Promised {
             match line.split_once(' ') {
                 Some(("records", end)) => self.records = end.parse().unwrap(),
                 Some(("epoch", epoch)) => self.epochs = epoch.parse::<u64>().unwrap() + 1,
+                Some(("keyed", end)) => self.keyed = end.parse().unwrap(),
                 _ => panic!("the child failed: {line}"),
             }
         }
@@ -123,6 +145,19 @@ impl Promised {
         assert!(found.iter().all(|(offset, bytes)| *bytes == value(*offset)), "kill {kill}");
         self.checked = records.high_watermark();
         self.check_epochs(epochs, kill);
+        self.check_keyed(topic.partition(2).unwrap(), kill);
+    }
+
+    fn check_keyed(&self, partition: &Partition, kill: usize) {
+        let end = partition.high_watermark();
+        assert!(end >= self.keyed, "kill {kill}: {partition:?}, but {self:?}");
+        let found = read_from(partition, 0).unwrap();
+        for (offset, bytes) in &found {
+            assert_eq!(bytes, format!("{offset:200}").as_bytes(), "kill {kill}");
+        }
+        for last in end.saturating_sub(KEYS)..end {
+            assert!(found.iter().any(|(offset, _)| *offset == last), "kill {kill}: {last} of {end} is gone");
+        }
     }
 
     fn check_epochs(&self, partition: &Partition, kill: usize) {
