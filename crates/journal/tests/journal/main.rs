@@ -6,6 +6,7 @@ mod compaction;
 mod crashes;
 mod damage;
 mod faults;
+mod interleaved;
 mod kill;
 mod lanes;
 mod lookups;
