@@ -334,7 +334,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn readers_see_the_committed_transactions_whole_and_nothing_else(ops in prop::collection::vec(op(), 10..120)) {
