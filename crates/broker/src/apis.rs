@@ -56,6 +56,8 @@ pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
     (ApiKey::DescribeQuorum, 0..=2),
     (ApiKey::DescribeCluster, 0..=2),
     (ApiKey::DescribeProducers, 0..=0),
+    (ApiKey::ConsumerGroupHeartbeat, 0..=1),
+    (ApiKey::ConsumerGroupDescribe, 0..=1),
     (ApiKey::ListConfigResources, 0..=1),
     (ApiKey::DescribeTopicPartitions, 0..=0),
     (ApiKey::DeleteGroups, 0..=3),
@@ -63,7 +65,7 @@ pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
 ];
 
 /// Features of the cluster as a whole, with the versions that this broker can do; each is at its highest.
-pub(crate) const FEATURES: &[(&str, RangeInclusive<i16>)] = &[("transaction.version", 0..=2)];
+pub(crate) const FEATURES: &[(&str, RangeInclusive<i16>)] = &[("group.version", 0..=1), ("transaction.version", 0..=2)];
 
 impl Broker {
     /// The APIs that [`handle`](Self::handle) answers.

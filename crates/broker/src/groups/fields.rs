@@ -28,6 +28,11 @@ impl Writer {
         self
     }
 
+    pub fn u64(mut self, value: u64) -> Self {
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
     pub fn u128(mut self, value: u128) -> Self {
         self.0.extend(value.to_le_bytes());
         self
@@ -93,6 +98,10 @@ impl Reader {
 
     pub fn i64(&mut self) -> Result<i64> {
         Ok(self.take(8)?.get_i64_le())
+    }
+
+    pub fn u64(&mut self) -> Result<u64> {
+        Ok(self.take(8)?.get_u64_le())
     }
 
     pub fn u128(&mut self) -> Result<u128> {

@@ -19,6 +19,8 @@ mod fetch;
 mod fields;
 mod group;
 mod membership;
+#[cfg(test)]
+mod model_tests;
 mod offsets;
 mod outbox;
 mod record;

@@ -26,8 +26,9 @@ pub(crate) struct Offset {
 }
 
 impl Offset {
-    fn encode(&self, writer: Writer) -> Bytes {
+    fn encode(&self, writer: Writer, order: u64) -> Bytes {
         writer
+            .u64(order)
             .i64(self.offset)
             .i32(self.leader_epoch)
             .i64(self.committed_ms)
@@ -147,14 +148,14 @@ impl Offsets {
 
     /// The value of the committed offset's record.
     pub fn encode(&self, at: &TopicPartition) -> Option<Bytes> {
-        self.get(at).map(|offset| offset.encode(Writer::default().u8(VERSION)))
+        self.committed.get(at).map(|(order, offset)| offset.encode(Writer::default().u8(VERSION), *order))
     }
 
     /// The value of the staged offset's record.
     pub fn encode_staged(&self, producer_id: i64, at: &TopicPartition) -> Option<Bytes> {
         let staged = self.staged.get(&producer_id)?;
-        let (_, offset) = staged.offsets.get(at)?;
-        Some(offset.encode(Writer::default().u8(VERSION).i16(staged.epoch)))
+        let (order, offset) = staged.offsets.get(at)?;
+        Some(offset.encode(Writer::default().u8(VERSION).i16(staged.epoch), *order))
     }
 
     /// Takes up the record of a committed offset.
@@ -165,8 +166,9 @@ impl Offsets {
         };
         let mut reader = Reader(value);
         check_version(&mut reader)?;
-        self.commits += 1;
-        self.committed.insert(at, (self.commits, Offset::decode(&mut reader)?));
+        let order = reader.u64()?;
+        self.commits = self.commits.max(order);
+        self.committed.insert(at, (order, Offset::decode(&mut reader)?));
         Ok(())
     }
 
@@ -177,12 +179,99 @@ impl Offsets {
             let mut reader = Reader(value);
             check_version(&mut reader)?;
             staged.epoch = reader.i16()?;
-            self.commits += 1;
-            staged.offsets.insert(at, (self.commits, Offset::decode(&mut reader)?));
+            let order = reader.u64()?;
+            self.commits = self.commits.max(order);
+            staged.offsets.insert(at, (order, Offset::decode(&mut reader)?));
         } else {
             staged.offsets.remove(&at);
         }
         self.staged.retain(|_, staged| !staged.offsets.is_empty());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::groups::config::GroupConfig;
+    use crate::groups::step::Counting;
+
+    fn at(partition: i32) -> TopicPartition {
+        TopicPartition::new("t", partition)
+    }
+
+    fn offset(offset: i64) -> Offset {
+        Offset { offset, leader_epoch: 0, metadata: String::new(), committed_ms: 1000, topic_id: 7 }
+    }
+
+    /// Runs steps, and gives the keys that they changed.
+    fn run(offsets: &mut Offsets, now_ms: i64, f: impl FnOnce(&mut Offsets, &mut Step<'_>)) -> Vec<Key> {
+        let (config, random) = (GroupConfig::default(), Counting::default());
+        let mut step = Step::new(Duration::ZERO, now_ms, &config, &random);
+        f(offsets, &mut step);
+        step.dirty.into_iter().collect()
+    }
+
+    #[test]
+    fn staged_offsets_are_seen_when_their_transaction_commits() {
+        let mut offsets = Offsets::default();
+        run(&mut offsets, 0, |offsets, step| offsets.commit(step, at(0), offset(1)));
+        let keys = run(&mut offsets, 0, |offsets, step| offsets.stage(step, (9, 0), at(0), offset(5)));
+        assert_eq!(keys, [Key::Staged(9, at(0))]);
+        assert!(offsets.is_unstable(&at(0)) && !offsets.is_unstable(&at(1)));
+        assert_eq!(offsets.get(&at(0)), Some(&offset(1)));
+        let keys = run(&mut offsets, 0, |offsets, step| offsets.complete(step, 9, true));
+        assert_eq!(keys, [Key::Offset(at(0)), Key::Staged(9, at(0))]);
+        assert_eq!((offsets.get(&at(0)), offsets.is_unstable(&at(0))), (Some(&offset(5)), false));
+        assert_eq!(run(&mut offsets, 0, |offsets, step| offsets.complete(step, 9, false)), [], "a second time");
+    }
+
+    #[test]
+    fn an_aborted_transaction_leaves_no_trace() {
+        let mut offsets = Offsets::default();
+        run(&mut offsets, 0, |offsets, step| offsets.stage(step, (9, 0), at(0), offset(5)));
+        let keys = run(&mut offsets, 0, |offsets, step| offsets.complete(step, 9, false));
+        assert_eq!((keys, offsets.is_empty()), (vec![Key::Staged(9, at(0))], true));
+    }
+
+    #[test]
+    fn the_later_commit_counts_even_if_the_transaction_ends_after_it() {
+        let mut offsets = Offsets::default();
+        run(&mut offsets, 0, |offsets, step| {
+            offsets.stage(step, (9, 0), at(0), offset(5));
+            offsets.commit(step, at(0), offset(6));
+            offsets.complete(step, 9, true);
+        });
+        assert_eq!(offsets.get(&at(0)), Some(&offset(6)));
+    }
+
+    #[test]
+    fn what_was_stored_is_loaded_in_its_order() {
+        let mut offsets = Offsets::default();
+        run(&mut offsets, 0, |offsets, step| {
+            offsets.commit(step, at(0), offset(6));
+            offsets.stage(step, (9, 3), at(0), offset(7));
+        });
+        let mut loaded = Offsets::default();
+        loaded.load(at(0), offsets.encode(&at(0))).unwrap();
+        loaded.load_staged(9, at(0), offsets.encode_staged(9, &at(0))).unwrap();
+        assert_eq!(loaded, offsets);
+        loaded.load_staged(9, at(0), None).unwrap();
+        loaded.load(at(0), None).unwrap();
+        assert!(loaded.is_empty());
+    }
+
+    #[test]
+    fn old_offsets_expire_unless_a_transaction_is_about_them() {
+        let mut offsets = Offsets::default();
+        let expire = |offsets: &mut Offsets, step: &mut Step<'_>| offsets.expire(step, Duration::from_secs(1));
+        run(&mut offsets, 0, |offsets, step| {
+            offsets.commit(step, at(0), offset(1));
+            offsets.commit(step, at(1), offset(1));
+            offsets.stage(step, (9, 0), at(1), offset(2));
+        });
+        assert_eq!(run(&mut offsets, 1999, expire), []);
+        assert_eq!(run(&mut offsets, 2000, expire), [Key::Offset(at(0))]);
+        assert!(offsets.get(&at(1)).is_some());
     }
 }

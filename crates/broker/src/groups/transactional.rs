@@ -121,7 +121,13 @@ impl Groups {
         }
     }
 
+    /// The group holds nothing ready for the producer any more, unless its next transaction has begun.
     fn forget_transaction(&self, producer_id: i64, group: &str) {
+        let found = self.groups.read().get(group).cloned();
+        let state = found.as_ref().map(|found| found.state.lock());
+        if state.as_ref().is_some_and(|state| state.offsets.producers().any(|id| id == producer_id)) {
+            return;
+        }
         let mut transactions = self.transactions.lock();
         if let Some(groups) = transactions.get_mut(&producer_id) {
             groups.remove(group);

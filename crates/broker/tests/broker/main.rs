@@ -4,6 +4,7 @@
 mod admin;
 mod cluster;
 mod configs;
+mod consumer_groups;
 mod fetch;
 mod fetch_sessions;
 mod groups;
