@@ -26,7 +26,6 @@ mod outbox;
 mod record;
 mod step;
 mod store;
-#[allow(dead_code)] // The coordinator of transactions will call it.
 mod transactional;
 
 use std::collections::{BTreeSet, HashMap};
@@ -40,7 +39,6 @@ use fleuve_wire::ErrorCode;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 pub use self::config::GroupConfig;
-#[allow(unused_imports)]
 pub(crate) use self::transactional::{StagedOffset, Staging};
 
 use self::config::{GROUPS_MAX, NAME_BYTES_MAX};

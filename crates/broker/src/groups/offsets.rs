@@ -109,7 +109,6 @@ impl Offsets {
         self.staged.retain(|_, staged| !staged.offsets.is_empty());
     }
 
-    #[allow(dead_code)] // For transactions.
     /// Holds an offset ready for the end of the producer's transaction.
     pub fn stage(&mut self, step: &mut Step<'_>, producer: (i64, i16), at: TopicPartition, offset: Offset) {
         step.change(Key::Staged(producer.0, at.clone()));
