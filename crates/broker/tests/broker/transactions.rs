@@ -8,7 +8,7 @@ use fleuve_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use fleuve_wire::messages::list_transactions_request::ListTransactionsRequest;
 
 use crate::producer::{Producer, TIMEOUT_MS, TOPIC, all_committed, all_stable, code_of, offset_of, rounds};
-use crate::support::{World, answer};
+use crate::support::{World, answer, builder};
 
 const BOTH: [bool; 2] = [false, true];
 
@@ -260,6 +260,26 @@ fn a_transaction_that_is_open_for_too_long_is_aborted_and_its_producer_fenced_of
         assert_eq!(producer.end(&world, true), ErrorCode::NONE);
         assert_eq!(all_committed(&world), ["y"]);
     }
+}
+
+#[test]
+fn an_open_transaction_that_belongs_to_nobody_is_aborted_at_the_start() {
+    let world = world();
+    let mut producer = started(&world, true);
+    let old = producer.epoch;
+    producer.init(&world);
+    // Of an id that nobody knows, and of an epoch that is over.
+    for (partition, (id, epoch)) in [(999, 3), (producer.id, old)].into_iter().enumerate() {
+        let batch = builder(&["x"]).producer(id, epoch, 0).transactional().finish().unwrap();
+        world.log.topic(TOPIC).unwrap().partition(partition as u32).unwrap().append(batch).unwrap();
+    }
+    world.commit();
+    assert!(!all_stable(&world));
+    let world = world.power_cut();
+    assert!(all_stable(&world) && all_committed(&world).is_empty());
+    assert_eq!(producer.write(&world, 0, "a"), ErrorCode::NONE);
+    assert_eq!(producer.end(&world, true), ErrorCode::NONE);
+    assert_eq!(all_committed(&world), ["a"]);
 }
 
 #[test]
