@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fleuve_journal::Log;
+use fleuve_journal::{Log, Partition};
 use fleuve_wire::ApiKey;
 
 use crate::histogram::Histogram;
@@ -119,16 +119,17 @@ pub(crate) fn render_log(log: &Log, out: &mut String) {
     sample(out, "topics", "gauge", "Topics.", topics.len());
     sample(out, "partitions", "gauge", "Partitions.", partitions().count());
     sample(out, "log_failed", "gauge", "1 if the log takes no more records.", u8::from(log.failure().is_some()));
-    let gauges = [
-        ("fleuve_log_start_offset", "Offset of the first record."),
-        ("fleuve_log_end_offset", "Offset after the last durable record."),
+    let gauges: [(&str, &str, fn(&Partition) -> u64); 3] = [
+        ("fleuve_log_start_offset", "Offset of the first record.", |partition| partition.log_start_offset()),
+        ("fleuve_log_end_offset", "Offset after the last durable record.", |partition| partition.high_watermark()),
+        ("fleuve_log_bytes", "Bytes of the segments.", |partition| partition.size_bytes()),
     ];
-    for (which, (name, help)) in gauges.into_iter().enumerate() {
+    for (name, help, value) in gauges {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
         for partition in partitions().take(PARTITIONS_SHOWN_MAX) {
             let id = partition.id();
-            let value = if which == 0 { partition.log_start_offset() } else { partition.high_watermark() };
-            let _ = writeln!(out, "{name}{{topic=\"{}\",partition=\"{}\"}} {value}", id.topic, id.partition);
+            let _ =
+                writeln!(out, "{name}{{topic=\"{}\",partition=\"{}\"}} {}", id.topic, id.partition, value(partition));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The table of all settings but those of listeners, and what they add up to.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fleuve_base::Result;
 use fleuve_broker::BrokerConfig;
@@ -276,6 +277,53 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
     ),
+    setting("group.min.session.timeout.ms", "6000", "the shortest session that a member may ask for", |s, v| {
+        s.broker.groups.session_timeout_min = duration(v, 1, FOREVER_MS)?;
+        Ok(())
+    }),
+    setting("group.max.session.timeout.ms", "1800000", "the longest session that a member may ask for", |s, v| {
+        s.broker.groups.session_timeout_max = duration(v, 1, FOREVER_MS)?;
+        Ok(())
+    }),
+    setting(
+        "group.initial.rebalance.delay.ms",
+        "200",
+        "how long the first members of an empty group wait for more",
+        |s, v| {
+            s.broker.groups.initial_rebalance_delay = duration(v, 0, FOREVER_MS)?;
+            Ok(())
+        },
+    ),
+    setting("group.max.size", "10000", "members of one group", |s, v| {
+        s.broker.groups.members_max = number(v, 1, 1_000_000)?;
+        Ok(())
+    }),
+    setting(
+        "group.consumer.session.timeout.ms",
+        "45000",
+        "session of a member of a consumer group (KIP-848)",
+        |s, v| {
+            s.broker.groups.consumer_session_timeout = duration(v, 1, FOREVER_MS)?;
+            Ok(())
+        },
+    ),
+    setting(
+        "group.consumer.heartbeat.interval.ms",
+        "5000",
+        "how often a member of a consumer group is to be heard of",
+        |s, v| {
+            s.broker.groups.consumer_heartbeat_interval = duration(v, 1, FOREVER_MS)?;
+            Ok(())
+        },
+    ),
+    setting("offset.metadata.max.bytes", "4096", "bytes that a client may say beside an offset", |s, v| {
+        s.broker.groups.offset_metadata_bytes_max = number(v, 0, 1 << 20)?;
+        Ok(())
+    }),
+    setting("offsets.retention.minutes", "10080", "how long offsets are kept once their group is empty", |s, v| {
+        s.broker.groups.offsets_retention = Duration::from_secs(60 * number::<u64>(v, 1, FOREVER_MS / 60_000)?);
+        Ok(())
+    }),
 ];
 
 #[cfg(test)]
