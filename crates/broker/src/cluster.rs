@@ -54,7 +54,7 @@ impl Cluster {
 
 fn number(value: &[u8]) -> Result<i64> {
     let bytes = value.try_into().map_err(|_| Error::corrupt("the next producer id has not 8 bytes"))?;
-    Ok(i64::from_be_bytes(bytes))
+    Ok(i64::from_le_bytes(bytes))
 }
 
 fn create_id(env: &Env, topic: &StateTopic) -> Result<String> {

@@ -17,7 +17,7 @@ use crate::security::{Operation, Resource, ResourceType};
 use crate::session::Session;
 use crate::state_topic::StateTopic;
 
-/// The key in the cluster's topic under which the first id lies that no block holds yet, as a big-endian number.
+/// The key in the cluster's topic under which the first id lies that no block holds yet.
 pub(crate) const NEXT_BLOCK_KEY: &[u8] = b"\x00next_producer_id";
 
 /// Ids that are reserved at once, as in Kafka. What is left of a block is lost with a restart.
@@ -72,7 +72,7 @@ impl ProducerIds {
         state.reserving = true;
         let block = state.next_block..state.next_block + BLOCK_IDS;
         drop(state);
-        let entry = (Bytes::from_static(NEXT_BLOCK_KEY), Some(Bytes::copy_from_slice(&block.end.to_be_bytes())));
+        let entry = (Bytes::from_static(NEXT_BLOCK_KEY), Some(Bytes::copy_from_slice(&block.end.to_le_bytes())));
         let ids = Arc::clone(self);
         self.topic.append(&[entry], Box::new(move |outcome| ids.reserved(outcome.map(|()| block))));
     }
