@@ -19,6 +19,7 @@
 //! assert_eq!(error.to_string(), "error[E012]: unknown column `amnt`");
 //! ```
 
+mod canary;
 pub mod codes;
 pub mod env;
 pub mod error;
@@ -27,6 +28,7 @@ pub mod fs_memory;
 pub mod limits;
 mod nearest;
 
+pub use canary::{CANARIES, canary};
 pub use env::{Clock, Env, Random, SystemClock, SystemRandom};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use fs::{File, Fs, LockGuard, OsFs};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fleuve_base::{Error, Result};
+use fleuve_base::{Error, Result, canary};
 use fleuve_record::{Attributes, Batch, BatchHeader, EndMarker};
 
 use crate::codes;
@@ -274,6 +274,7 @@ impl Partition {
     /// callback may look at the partition.
     fn after_append(self: &Arc<Self>, appended: &Appended, (segment, position): (Arc<Segment>, u64)) {
         match self.config().durability {
+            _ if canary("ack_early") => self.reveal(&segment, appended.ticket.end_offset, position),
             Durability::Os => self.reveal(&segment, appended.ticket.end_offset, position),
             Durability::Sync if self.dirty.swap(true, Ordering::AcqRel) => {}
             Durability::Sync => self.shared.committer.enqueue(Arc::clone(self)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use fleuve_base::{Error, Result};
+use fleuve_base::{Error, Result, canary};
 use fleuve_record::Batches;
 
 use crate::codes;
@@ -69,6 +69,9 @@ impl Partition {
             let until = fetched.last_stable_offset;
             if self.fill(&mut fetched, until, max_bytes)? {
                 fetched.aborted = self.aborted(from_offset..fetched.next_offset)?;
+                if canary("forget_aborted") {
+                    fetched.aborted.clear();
+                }
             }
             // A compaction that removes aborted records forgets their transactions afterwards: the list must not be
             // newer than the records.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use fleuve_base::{Error, Result};
+use fleuve_base::{Error, Result, canary};
 use parking_lot::{Mutex, RwLock};
 
 use crate::append::Appender;
@@ -161,7 +161,10 @@ impl Partition {
             return Ok(());
         }
         let file = segment.file().map_err(|e| segment.io("open", &e))?;
-        file.sync().map_err(|e| segment.io("sync", &e))?;
+        let synced = if canary("skip_fsync") { Ok(()) } else { file.sync() };
+        if !canary("swallow_eio") {
+            synced.map_err(|e| segment.io("sync", &e))?;
+        }
         self.note_durable(&segment, end_offset, position)?;
         self.reveal(&segment, end_offset, position);
         Ok(())

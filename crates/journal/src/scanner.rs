@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
+use fleuve_base::canary;
 use fleuve_base::fs::File;
 use fleuve_base::limits::BATCH_BYTES_MAX;
 use fleuve_record::{Attributes, BatchHeader, BatchView, EndMarker, HEADER_BYTES, LENGTH_PREFIX_BYTES, crc_of};
@@ -132,6 +133,7 @@ impl<'a> Scanner<'a> {
             Ok(header) => header,
             Err(error) => return Ok(Err(error.message().to_owned())),
         };
+        let left = if canary("tail_off_by_one") { left.saturating_sub(1) } else { left };
         if header.batch_bytes as u64 > left {
             return Ok(Err(format!("a record batch of {} bytes is cut off after {left}", header.batch_bytes)));
         }
@@ -183,7 +185,7 @@ impl Candidate {
 /// Whether these are the bytes that were written.
 pub(crate) fn check_crc(header: &BatchHeader, batch: &[u8]) -> Result<(), String> {
     let crc = crc_of(batch).unwrap_or(!header.crc);
-    if crc == header.crc {
+    if crc == header.crc || canary("ignore_crc") {
         return Ok(());
     }
     Err(format!("a record batch has the checksum {crc:08x} instead of {:08x}", header.crc))
