@@ -6,3 +6,4 @@ pub mod files;
 pub mod metrics;
 pub mod nexmark;
 pub mod tidy;
+pub mod torture;

@@ -1,8 +1,8 @@
-//! Tasks around the project: `cargo xtask tidy | metrics | bench | nexmark | e2e`.
+//! Tasks around the project: `cargo xtask tidy | metrics | bench | nexmark | e2e | torture`.
 
 use std::process::ExitCode;
 
-use xtask::{bench, e2e, files, metrics, nexmark, tidy};
+use xtask::{bench, e2e, files, metrics, nexmark, tidy, torture};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
@@ -11,6 +11,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench nexmark [..]   events a second of the Nexmark queries (bench nexmark --help)
   bench latency        arrival to release at 1,000 events a second
   nexmark              the large Nexmark data set against its golden results
+  e2e [..]             real clients against the binary
+  torture [NAME..]     faults on the real binary: kills, power cuts, failing disks, hostile clients
 ";
 
 fn main() -> ExitCode {
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["nexmark", rest @ ..] => nexmark::run(rest),
         ["e2e", rest @ ..] => e2e::run(rest),
+        ["torture", rest @ ..] => torture::run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -7,7 +7,7 @@ use crate::files;
 use crate::metrics;
 
 /// What may lie in the root.
-const ROOT: [&str; 25] = [
+const ROOT: [&str; 26] = [
     ".cargo",
     ".ci",
     ".git",
@@ -22,6 +22,7 @@ const ROOT: [&str; 25] = [
     "LICENSE",
     "NOTICE",
     "README.md",
+    "chaos",
     "clippy.toml",
     "crates",
     "docs",
@@ -61,6 +62,7 @@ pub fn check(root: &Path) -> Result<(), String> {
     let mut problems = vec![];
     problems.extend(unexpected_in_root(root));
     problems.extend(layers(root));
+    problems.extend(judge(root));
     problems.extend(sources(root));
     problems.extend(promises(root));
     problems.extend(codes(root));
@@ -117,6 +119,15 @@ fn layers(root: &Path) -> Vec<String> {
         }
     }
     problems
+}
+
+/// What tortures the binary judges it, and so shares only the codecs with it (docs/adr/0010).
+fn judge(root: &Path) -> Vec<String> {
+    let named = dependencies(&files::text(&root.join("chaos/Cargo.toml")));
+    let ours = named.iter().filter_map(|name| name.strip_prefix("fleuve-"));
+    ours.filter(|name| !["base", "record", "wire"].contains(name))
+        .map(|name| format!("chaos: may not depend on fleuve-{name} (docs/adr/0010)"))
+        .collect()
 }
 
 fn manifests(root: &Path) -> BTreeMap<String, String> {

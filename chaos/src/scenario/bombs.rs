@@ -1,0 +1,103 @@
+//! R16: batches that are small and become large. Within the broker's cap they are taken or not; over it they are refused.
+//! The broker stays up, and its memory within bounds.
+
+use bytes::Bytes;
+use fleuve_base::limits::DECOMPRESSED_BYTES_MAX;
+use fleuve_record::{Batch, BatchBuilder, Codec, HEADER_BYTES, crc_of};
+
+use super::{Plan, Scenario};
+use crate::client::{Acks, Connection, Problem};
+use crate::life::fresh;
+use crate::process::Launch;
+use crate::storage::Storage;
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    name: "bombs",
+    goal: "R16",
+    what: "compressed batches that become a thousand times larger",
+    cycles: 10,
+    run,
+};
+
+/// Bytes that the broker's memory may grow while it looks at them: the cap itself, and some to work with.
+const GROWTH_BYTES_MAX: u64 = DECOMPRESSED_BYTES_MAX as u64 + (64 << 20);
+
+/// Bytes of the largest of the honest batches that bombs are made of.
+const CONTENT_BYTES: usize = 30 << 20;
+
+/// Bytes of a record.
+const RECORD_BYTES: usize = 1 << 20;
+
+/// Where the length and the checksum stand in a batch.
+const LENGTH_AT: usize = 8;
+const CRC_AT: usize = 17;
+
+/// Bytes of the header of snappy's stream form, which stands there once.
+const XERIAL_HEADER_BYTES: usize = 16;
+
+const TOPIC: &str = "bombs";
+
+fn run(plan: &Plan<'_>) -> Result<String, String> {
+    let directory = fresh(&plan.options.directory, "bombs")?;
+    let storage = Storage::Directory(directory.join("data"));
+    let launch = Launch::new(&plan.options.binary, &storage, &directory);
+    let server = launch.start(None)?.ready()?.ok_or("the broker does not start")?;
+    let mut connection = Connection::open(server.address).map_err(|e| e.to_string())?;
+    connection.create_topic(TOPIC, 1, &[]).map_err(|e| e.to_string())?;
+    let before = server.process.peak_resident_bytes().ok_or("its memory cannot be seen")?;
+    let (mut sent, mut refused, mut taken) = (0, 0, 0);
+    for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        for times in 1..=plan.cycles as usize {
+            let bomb = bomb(codec, CONTENT_BYTES / times.min(3), times)?;
+            let over = times * (CONTENT_BYTES / times.min(3)) > DECOMPRESSED_BYTES_MAX;
+            sent += 1;
+            match produce(&mut connection, bomb) {
+                Err(Problem::Refused(_)) => refused += 1,
+                Ok(()) if !over => taken += 1,
+                Ok(()) => return Err(format!("{codec:?}: {times} times {CONTENT_BYTES} bytes were taken")),
+                Err(Problem::Lost(_)) => {
+                    connection = Connection::open(server.address).map_err(|e| format!("it is down: {e}"))?;
+                    refused += 1;
+                }
+                Err(Problem::Odd(what)) => return Err(what),
+            }
+        }
+    }
+    let growth = server.process.peak_resident_bytes().unwrap_or(u64::MAX).saturating_sub(before);
+    if growth > GROWTH_BYTES_MAX {
+        return Err(format!("its memory grew by {} MiB", growth >> 20));
+    }
+    let _ = std::fs::remove_dir_all(&directory);
+    Ok(format!(
+        "{sent} bombs, {refused} refused, {taken} taken as within the cap; memory grew by {} MiB at most",
+        growth >> 20
+    ))
+}
+
+fn produce(connection: &mut Connection, batch: Bytes) -> Result<(), Problem> {
+    connection.produce(TOPIC, 0, batch, Acks::All, None)?;
+    connection.produced().map(|_| ())
+}
+
+/// A batch whose payload is that of an honest one several times: all four codecs read pieces one after the other.
+fn bomb(codec: Codec, bytes: usize, times: usize) -> Result<Bytes, String> {
+    let honest = honest(codec, bytes)?;
+    let payload = &honest.as_bytes()[HEADER_BYTES..];
+    let again = if codec == Codec::Snappy { &payload[XERIAL_HEADER_BYTES..] } else { payload };
+    let mut bomb = honest.as_bytes().to_vec();
+    (1..times).for_each(|_| bomb.extend_from_slice(again));
+    let length = (bomb.len() - LENGTH_AT - 4) as i32;
+    bomb[LENGTH_AT..LENGTH_AT + 4].copy_from_slice(&length.to_be_bytes());
+    let crc = crc_of(&bomb).ok_or("a batch has a checksum")?;
+    bomb[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
+    Ok(Bytes::from(bomb))
+}
+
+fn honest(codec: Codec, bytes: usize) -> Result<Batch, String> {
+    let mut builder = BatchBuilder::new().codec(codec);
+    let zeros = vec![0; RECORD_BYTES];
+    for _ in 0..bytes / RECORD_BYTES {
+        builder.append(0, None, Some(&zeros), &[]).map_err(|e| e.to_string())?;
+    }
+    builder.finish().map_err(|e| e.to_string())
+}

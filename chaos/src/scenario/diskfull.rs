@@ -1,0 +1,111 @@
+//! R8: the disk is full at a random moment, and later it is not. Writers are told so with an error that lets them try again,
+//! readers go on reading, nothing is lost. Writing goes on as soon as there is room again, or, if the broker has stopped
+//! accepting records, after a restart; how often each happened is told.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fleuve_wire::ErrorCode;
+
+use super::kill::{add, tell};
+use super::{Plan, Scenario};
+use crate::client::{Isolation, Problem};
+use crate::history::Event;
+use crate::life::{Life, Summary, Workload, fresh};
+use crate::process::Launch;
+use crate::storage::{Disk, Storage};
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    name: "diskfull",
+    goal: "R8",
+    what: "the disk fills at random moments, then there is room again",
+    cycles: 50,
+    run,
+};
+
+/// Times that the disk is full in one life.
+const LIFE_CYCLES: u64 = 5;
+
+/// Bytes of the disk.
+const DISK_BYTES: u64 = 96 << 20;
+
+/// How long the disk stays full.
+const FULL: Duration = Duration::from_millis(600);
+
+/// How long writers may take to get on when there is room again, before the broker is started anew.
+const ROOM_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long the broker runs at most before the disk is full.
+const RUN_MS_MAX: u64 = 400;
+
+/// Bytes that the filler writes at once: all sizes down to one block, so that nothing is left.
+const FILLS: [usize; 3] = [1 << 20, 64 << 10, 4 << 10];
+
+fn run(plan: &Plan<'_>) -> Result<String, String> {
+    let (mut all, mut restarts, mut life) = (Summary::default(), 0, 0);
+    while plan.goes_on(all.faults) {
+        let directory = fresh(&plan.options.directory, &format!("diskfull-{life}"))?;
+        let storage = Storage::Disk(Disk::of(&directory, DISK_BYTES)?);
+        let launch = Launch::new(&plan.options.binary, &storage, &directory);
+        let mut led = Life::begin(launch, storage, plan.options.seed + life, &Workload::ALL)?;
+        for _ in 0..LIFE_CYCLES.min(plan.cycles) {
+            restarts += cycle(&mut led, &directory).map_err(|what| led.failed(&what, &[]))?;
+            all.faults += 1;
+        }
+        let faults = all.faults;
+        add(&mut all, led.finish()?);
+        all.faults = faults;
+        let _ = std::fs::remove_dir_all(&directory);
+        life += 1;
+    }
+    Ok(format!("{restarts} times a restart was needed to write on; {}", tell(&all)))
+}
+
+/// Fills the disk and makes room again; how many restarts it took to write on.
+fn cycle(life: &mut Life, directory: &Path) -> Result<u64, String> {
+    life.progress()?;
+    life.run_for(RUN_MS_MAX);
+    life.context.history.add(Event::Fault("the disk is full".to_owned()));
+    let filler = fill(&directory.join("disk"))?;
+    std::thread::sleep(FULL);
+    let refused = probe(life)?;
+    std::fs::remove_file(&filler).map_err(|e| e.to_string())?;
+    life.context.history.add(Event::Fault("there is room again".to_owned()));
+    if !refused {
+        return Ok(0);
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < ROOM_LIMIT {
+        if !probe(life)? {
+            return Ok(0);
+        }
+    }
+    life.kill("to write on");
+    life.recover()?;
+    Ok(1)
+}
+
+/// Writes until nothing fits any more.
+fn fill(mount: &Path) -> Result<PathBuf, String> {
+    let path = mount.join("filler");
+    let mut file = File::create(&path).map_err(|e| e.to_string())?;
+    for bytes in FILLS {
+        let block = vec![1; bytes];
+        while file.write_all(&block).and_then(|()| file.sync_data()).is_ok() {}
+    }
+    Ok(path)
+}
+
+/// Whether writing is refused; with the right error, while reading goes on.
+fn probe(life: &mut Life) -> Result<bool, String> {
+    let mut connection = life.context.connect().map_err(|e| format!("with a full disk: {e}"))?;
+    let name = life.topics[0].name.clone();
+    connection.fetch(&name, 0, 0, Isolation::Uncommitted, 0).map_err(|e| format!("cannot be read: {e}"))?;
+    match life.probe(&mut connection) {
+        Ok(()) => Ok(false),
+        Err(Problem::Refused(code)) if code == ErrorCode::KAFKA_STORAGE_ERROR => Ok(true),
+        Err(problem) => Err(format!("writing with a full disk: {problem}")),
+    }
+}
