@@ -112,14 +112,17 @@ pub(crate) fn sample(out: &mut String, name: &str, kind: &str, help: &str, value
     let _ = writeln!(out, "# HELP fleuve_{name} {help}\n# TYPE fleuve_{name} {kind}\nfleuve_{name} {value}");
 }
 
-/// Appends where each partition begins and ends.
+/// Reads one number of a partition.
+type Gauge = fn(&Partition) -> u64;
+
+/// Appends where each partition begins and ends, and its size.
 pub(crate) fn render_log(log: &Log, out: &mut String) {
     let topics = log.topics();
     let partitions = || topics.iter().flat_map(|topic| topic.partitions());
     sample(out, "topics", "gauge", "Topics.", topics.len());
     sample(out, "partitions", "gauge", "Partitions.", partitions().count());
     sample(out, "log_failed", "gauge", "1 if the log takes no more records.", u8::from(log.failure().is_some()));
-    let gauges: [(&str, &str, fn(&Partition) -> u64); 3] = [
+    let gauges: [(&str, &str, Gauge); 3] = [
         ("fleuve_log_start_offset", "Offset of the first record.", |partition| partition.log_start_offset()),
         ("fleuve_log_end_offset", "Offset after the last durable record.", |partition| partition.high_watermark()),
         ("fleuve_log_bytes", "Bytes of the segments.", |partition| partition.size_bytes()),
