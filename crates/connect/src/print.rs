@@ -177,6 +177,7 @@ mod tests {
             schema: Arc::new(Schema::empty()),
             primary_key: vec![],
             partition_by: vec![],
+            metadata: vec![],
             changelog: true,
             upsert_key: Some(vec![0]),
         };

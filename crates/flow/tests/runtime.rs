@@ -255,6 +255,7 @@ fn pipeline(workers: usize, count: bool) -> Pipeline {
         schema: schema(&columns),
         primary_key: vec![],
         partition_by: vec![],
+        metadata: vec![],
         changelog: count,
         upsert_key: None,
     };

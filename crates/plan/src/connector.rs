@@ -94,6 +94,7 @@ impl SourceSpec {
             schema: bad_records_schema(),
             primary_key: vec![],
             partition_by: vec![],
+            metadata: vec![],
             changelog: false,
             upsert_key: None,
         })
@@ -121,6 +122,9 @@ pub struct SinkSpec {
     pub partition_by: Vec<usize>,
     /// Whether rows may be retracted. A connector that cannot hold that refuses when the script is checked.
     pub changelog: bool,
+    /// Columns that go into a record's surroundings instead of its data: (position, metadata key), e.g. `timestamp`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<(usize, String)>,
     /// Columns by which two rows of one epoch are versions of the same thing, if the plan knows them: lets a
     /// terminal show `-U`/`+U` instead of `-D`/`+I`.
     pub upsert_key: Option<Vec<usize>>,

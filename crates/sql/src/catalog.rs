@@ -132,6 +132,16 @@ impl TableDef {
             ColumnKind::Computed(_) => false,
         })
     }
+
+    /// The written columns that are metadata: positions among the [writable](Self::writable_columns) ones, and keys.
+    pub fn written_metadata(&self) -> Vec<(usize, String)> {
+        let numbered = self.writable_columns().enumerate();
+        let metadata = numbered.filter_map(|(position, column)| match &column.kind {
+            ColumnKind::Metadata { key, .. } => Some((position, key.clone())),
+            _ => None,
+        });
+        metadata.collect()
+    }
 }
 
 impl Catalog {

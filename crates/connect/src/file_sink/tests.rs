@@ -22,6 +22,7 @@ fn spec(directory: &TempDir, pairs: &[(&str, &str)], partition_by: &[usize]) -> 
         schema: schema(&[("id", DataType::Int64), ("dt", DataType::Utf8)]),
         primary_key: vec![],
         partition_by: partition_by.to_vec(),
+        metadata: vec![],
         changelog: false,
         upsert_key: None,
     }

@@ -79,6 +79,7 @@ fn tap(nodes: &mut Vec<Node>, id: NodeId) {
             schema: nodes[id].schema.clone(),
             primary_key: vec![],
             partition_by: vec![],
+            metadata: vec![],
             changelog: nodes[id].changelog == Changelog::Retract,
             upsert_key: None,
         };

@@ -29,6 +29,7 @@ impl Lowering {
             schema: Arc::new(Schema::new(relation.fields.clone())),
             primary_key: positions(&relation.fields, &table.primary_key),
             partition_by: positions(&relation.fields, &table.partitioned_by),
+            metadata: table.written_metadata(),
             changelog: self.graph.changelog(&relation) == Changelog::Retract,
             upsert_key: None,
         };
@@ -52,6 +53,7 @@ impl Lowering {
             schema: Arc::new(Schema::new(fields)),
             primary_key: vec![],
             partition_by: vec![],
+            metadata: vec![],
             changelog,
             upsert_key: self.graph.nodes[input].upsert_key.clone(),
         };

@@ -122,10 +122,10 @@ fn make_nullable(field: &mut FieldRef) {
     *field = Arc::new(field.as_ref().clone().with_nullable(true));
 }
 
-/// A topic of JSON with a primary key holds the latest row of each key.
+/// A topic of JSON or Avro with a primary key holds the latest row of each key.
 pub fn is_upsert(options: &TableOptions, has_key: bool) -> bool {
     match options.connector() {
-        "topic" => has_key && options.format().is_none_or(|format| format == "json"),
+        "topic" => has_key && options.format().is_none_or(|format| matches!(format, "json" | "avro")),
         "upsert-kafka" => true,
         _ => false,
     }
@@ -137,7 +137,7 @@ pub fn is_bounded(options: &TableOptions) -> bool {
         "filesystem" => options.get("source.monitor-interval").is_none(),
         "datagen" => options.get("number-of-rows").is_some(),
         "nexmark" => options.get("events.num").or_else(|| options.get("events")).is_some(),
-        "topic" | "kafka" => options.get("scan.bounded.mode").is_some_and(|mode| mode != "unbounded"),
+        "topic" | "kafka" | "upsert-kafka" => options.get("scan.bounded.mode").is_some_and(|mode| mode != "unbounded"),
         _ => false,
     }
 }
