@@ -210,6 +210,7 @@ pub const CODES: &[Code] = &[
         "The columns of the file cannot be found out, because it is not JSON with one object a line.",
     ),
     code("E418", "this is not CSV", "The columns of the file cannot be found out, because it is not CSV."),
+    code("E419", "wrong Avro schema", "The schema is not valid, or cannot give the columns of the table."),
     code("E430", "this cannot be a key", "Values of this type cannot be grouped or joined by."),
     code("E431", "a key is nested too deeply", "Types of keys may be nested to a limit only."),
     code("E432", "a key or a value is too large", "A key has too many columns, or a value cannot be printed."),
@@ -239,8 +240,9 @@ pub const CODES: &[Code] = &[
     ),
     code(
         "E507",
-        "a file has changed",
-        "A file that has been read in part was cut, replaced or removed, so its reading cannot go on or be repeated.",
+        "what was read is gone",
+        "A file that has been read in part was cut, replaced or removed, or a topic lost records that were read, \
+         so its reading cannot go on or be repeated.",
     ),
     code(
         "E508",
@@ -254,6 +256,23 @@ pub const CODES: &[Code] = &[
         "E512",
         "a line is too long",
         "A line or a record is longer than its limit. Such a file is often not text with one record a line.",
+    ),
+    code(
+        "E513",
+        "a group has committed no offset",
+        "Reading was to go on where a consumer group is, and the group has no place in a partition. \
+         'properties.auto.offset.reset' says what to do then; 'scan.startup.mode' names another start.",
+    ),
+    code(
+        "E514",
+        "Kafka cannot be reached",
+        "No broker answers under the given addresses, or the connection broke off. Addresses are host:port, separated by commas; \
+         a broker must also be reachable under the address that it advertises.",
+    ),
+    code(
+        "E515",
+        "Kafka refused",
+        "A broker answered a request with an error. The message names the request and Kafka's error.",
     ),
     code(
         "E601",

@@ -1,7 +1,7 @@
-//! Bytes to Arrow and back: JSON lines, CSV, debezium-json, Parquet.
+//! Bytes to Arrow and back: JSON lines, CSV, Avro, debezium-json, Parquet.
 //!
 //! **What it is.** Decoders that take bytes and give batches ([`Decode`]: [`JsonDecoder`], [`CsvDecoder`],
-//! [`DebeziumDecoder`]), encoders for the way back, Parquet in both directions, [framing](lines),
+//! [`AvroDecoder`], [`DebeziumDecoder`]), encoders for the way back, Parquet in both directions, [framing](lines),
 //! [decompression](compress), and the [discovery](infer) of columns in data without a schema.
 //!
 //! **What it is not.** It does no IO: no file is opened and no socket read here. It knows neither topics nor SQL;
@@ -40,6 +40,7 @@
 #![warn(missing_docs)]
 
 mod assembly;
+mod avro;
 mod bad;
 mod base64;
 mod blocks;
@@ -65,6 +66,7 @@ mod wanted;
 pub use crate::csv::{CsvDecoder, CsvEncoder, CsvOptions};
 pub use crate::parquet::{ParquetCompression, ParquetOptions, ParquetReader, ParquetSink};
 pub use assembly::Decoded;
+pub use avro::{AvroDecoder, AvroEncoder, AvroOptions, AvroSchema};
 pub use bad::{BadRecord, OnBad};
 pub use debezium::{DebeziumDecoder, DebeziumEncoder};
 pub use decode::Decode;
