@@ -6,7 +6,9 @@ use std::sync::Arc;
 use fleuve_base::Result;
 use fleuve_flow::connectors::Reader;
 use fleuve_journal::{Log, Partition, Topic, TopicConfig};
-use fleuve_record::Record;
+use fleuve_record::{Batches, Record};
+
+use crate::topic::committed;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -78,7 +80,8 @@ pub(crate) fn for_range(
         if fetched.next_offset <= next {
             break;
         }
-        for batch in fetched.batches() {
+        let bytes = committed(partition, fetched.bytes, next..fetched.next_offset.min(end))?;
+        for batch in Batches::new(bytes) {
             let batch = batch?;
             if batch.header().attributes.has(fleuve_record::Attributes::CONTROL) {
                 continue;

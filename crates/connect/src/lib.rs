@@ -1,4 +1,4 @@
-//! Sources and sinks: files, topics, sockets, standard input, generators.
+//! Sources and sinks: files, topics, Kafka, sockets, standard input, generators.
 //!
 //! **What it is.** The rim where a pipeline meets the world: [`StandardConnectors`] opens the tables that a plan names, as
 //! the engine's `Source` and `Sink`. [`documentation`] lists every connector with its options, under Flink's names where
@@ -36,11 +36,13 @@ mod file_sink;
 mod filesystem;
 mod ingest;
 mod internal;
+pub mod kafka;
 mod nearest;
 pub mod nexmark;
 mod options;
 mod print;
 pub mod produce;
+mod raw;
 mod standard;
 #[cfg(test)]
 mod testing;
@@ -49,3 +51,4 @@ mod topic;
 pub use options::{ConnectorDoc, OptionDoc, OptionKind, documentation};
 pub use print::Output;
 pub use standard::{StandardConnectors, check_sink, check_source};
+pub use topic::GroupOffsets;

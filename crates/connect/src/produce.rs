@@ -136,8 +136,8 @@ impl Open {
     }
 }
 
-/// The key's field as text: a JSON string without its quotes, anything else as it is written.
-fn key_of(value: &[u8], path: &[String]) -> Result<Vec<u8>> {
+/// The field of a JSON line at this path as a key: a JSON string without its quotes, anything else as it is written.
+pub fn key_of(value: &[u8], path: &[String]) -> Result<Vec<u8>> {
     let name = || path.join(".");
     let mut found: serde_json::Value = serde_json::from_slice(value).map_err(|error| {
         Error::input("E410", format!("this line is not JSON, so it has no key `{}`: {error}", name()))

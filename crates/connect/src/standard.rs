@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use fleuve_base::{Env, Result};
+use fleuve_base::{Env, Error, Result};
 use fleuve_flow::connectors::{Connectors, Reader};
 use fleuve_flow::sink::Sink;
 use fleuve_flow::source::{Scan, Source};
@@ -17,15 +17,18 @@ use crate::file_sink::FileSink;
 use crate::filesystem::FileSource;
 use crate::ingest::{self, Stdin};
 use crate::internal;
+use crate::kafka::{self, Addresses};
 use crate::nexmark::NexmarkSource;
 use crate::options::{Options, Use};
 use crate::print::{Output, Print};
-use crate::topic::{TopicSink, TopicSource};
+use crate::topic::{GroupOffsets, TopicSink, TopicSource};
 
 /// Opens tables of every connector that [`documentation`](crate::documentation) lists.
 pub struct StandardConnectors {
     env: Env,
     log: Option<Arc<Log>>,
+    addresses: Addresses,
+    groups: Option<Arc<dyn GroupOffsets>>,
     output: Option<Output>,
     stdin: Stdin,
     fallback: Option<Arc<dyn Connectors>>,
@@ -34,13 +37,36 @@ pub struct StandardConnectors {
 impl StandardConnectors {
     /// Without a log: topics are refused, and streams are kept in memory.
     pub fn new(env: Env) -> Self {
-        StandardConnectors { env, log: None, output: None, stdin: Stdin::default(), fallback: None }
+        StandardConnectors {
+            env,
+            log: None,
+            addresses: Addresses::default(),
+            groups: None,
+            output: None,
+            stdin: Stdin::default(),
+            fallback: None,
+        }
     }
 
     /// Topics, and streams that are kept, are those of this log.
     #[must_use]
     pub fn with_log(mut self, log: Arc<Log>) -> Self {
         self.log = Some(log);
+        self
+    }
+
+    /// `kafka` tables whose `properties.bootstrap.servers` names one of these (`host:port`, where this process listens)
+    /// are topics of the log, read and written without a socket.
+    #[must_use]
+    pub fn with_addresses(mut self, addresses: impl IntoIterator<Item = String>) -> Self {
+        self.addresses = Addresses::new(addresses);
+        self
+    }
+
+    /// Where the consumer groups of the log have their places, for `'scan.startup.mode' = 'group-offsets'`.
+    #[must_use]
+    pub fn with_groups(mut self, groups: Arc<dyn GroupOffsets>) -> Self {
+        self.groups = Some(groups);
         self
     }
 
@@ -99,6 +125,7 @@ pub fn check_source(spec: &SourceSpec) -> Result<()> {
         "datagen" => Datagen::check(&options, spec),
         "nexmark" => NexmarkSource::check(&options).map(drop),
         "filesystem" if !options.flag("scan.follow") => options.required("path").map(drop),
+        "kafka" | "upsert-kafka" => kafka::check_source(&options, spec),
         _ => ingest::check(&options),
     }
 }
@@ -108,9 +135,18 @@ pub fn check_sink(spec: &SinkSpec) -> Result<()> {
     let options = Options::check(&spec.table, &spec.options, Use::Write)?;
     match options.connector() {
         "topic" => TopicSink::check(&options, spec),
+        "kafka" | "upsert-kafka" => kafka::check_sink(&options, spec),
+        _ if !spec.metadata.is_empty() => Err(unwritable_metadata(&options, spec)),
         "filesystem" => FileSink::check(&options, spec),
         _ => Ok(()),
     }
+}
+
+fn unwritable_metadata(options: &Options, spec: &SinkSpec) -> Error {
+    let key = spec.metadata.first().map_or("", |(_, key)| key.as_str());
+    let (table, connector) = (&spec.table, options.connector());
+    let message = format!("table `{table}`: the `{connector}` connector writes no metadata '{key}'");
+    Error::input("E505", message).with_hint("declare the column VIRTUAL: … METADATA VIRTUAL")
 }
 
 impl Connectors for StandardConnectors {
@@ -124,7 +160,11 @@ impl Connectors for StandardConnectors {
         Ok(match options.connector() {
             "datagen" => Arc::new(Datagen::open(env, &options, spec, scan)?),
             "nexmark" => Arc::new(NexmarkSource::open(env, &options, spec, scan)?),
-            "topic" => Arc::new(TopicSource::open(log, reader, &options, spec, scan)?),
+            "topic" => Arc::new(TopicSource::open(log, None, reader, &options, spec, scan)?),
+            "kafka" | "upsert-kafka" if self.addresses.are_named_by(&options)? => {
+                Arc::new(TopicSource::open(log, self.groups.clone(), reader, &options, spec, scan)?)
+            }
+            "kafka" | "upsert-kafka" => kafka::open_source(reader, &options, spec, scan)?,
             "filesystem" if !options.flag("scan.follow") => {
                 Arc::new(FileSource::open(env, log, reader, &options, spec, scan)?)
             }
@@ -141,6 +181,10 @@ impl Connectors for StandardConnectors {
         Ok(match options.connector() {
             "print" => Arc::new(Print::new(self.output(&options), &options, spec)),
             "topic" => Arc::new(TopicSink::open(env, log, reader, &options, spec)?),
+            "kafka" | "upsert-kafka" if self.addresses.are_named_by(&options)? => {
+                Arc::new(TopicSink::open(env, log, reader, &options, spec)?)
+            }
+            "kafka" | "upsert-kafka" => kafka::open_sink(reader, &options, spec)?,
             "filesystem" => Arc::new(FileSink::open(env, reader, &options, spec)?),
             _ => Arc::new(Blackhole),
         })

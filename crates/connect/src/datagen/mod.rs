@@ -104,7 +104,7 @@ impl Shape {
         let column = |path: &[String]| {
             let field = spec.physical.field_with_name(&path[0]);
             let field = field.map_err(|_| Error::internal(format!("`{}` is no column of the table", path[0])))?;
-            Ok((Column::new(options, field)?, path[1..].to_vec()))
+            Ok::<_, Error>((Column::new(options, field)?, path[1..].to_vec()))
         };
         let mut columns = Vec::new();
         for wanted in &scan.columns {

@@ -2,7 +2,6 @@
 
 mod assemble;
 mod bad;
-mod raw;
 
 pub(crate) use assemble::{Assemble, Constants, HeadersBuilder, Surroundings, WEIGHT, keys_column, weights_or_ones};
 pub(crate) use bad::BadPolicy;
@@ -15,13 +14,13 @@ use fleuve_base::limits::BATCH_ROWS;
 use fleuve_base::{Error, Result};
 use fleuve_flow::source::{Decoded, Scan, ScanColumn, ScanField};
 use fleuve_format::{
-    Condition, CsvDecoder, CsvOptions, DebeziumDecoder, Decode, JsonDecoder, JsonOptions, Literal, OnBad, Prefilter,
-    Wanted,
+    AvroDecoder, AvroOptions, AvroSchema, Condition, CsvDecoder, CsvOptions, DebeziumDecoder, Decode, JsonDecoder,
+    JsonOptions, Literal, OnBad, Prefilter, Wanted,
 };
 use fleuve_plan::Value;
 
 use crate::options::Options;
-use raw::RawDecoder;
+use crate::raw::RawDecoder;
 
 /// A table as its decoders see it: the format with its options, and what the engine wants of each record.
 pub(crate) struct Layout {
@@ -36,8 +35,6 @@ pub(crate) struct Layout {
 pub(crate) struct Extras {
     /// Each row's record number is wanted.
     pub(crate) track: bool,
-    /// Some records have only a key, so that no condition can be tested on their columns.
-    pub(crate) tombstones: bool,
 }
 
 impl Layout {
@@ -74,7 +71,8 @@ impl Layout {
     pub(crate) fn decoder(&self, extras: Extras) -> Result<Box<dyn Decode>> {
         match self.format() {
             "csv" => self.csv(extras),
-            "raw" => Ok(Box::new(RawDecoder::new(&self.physical, &self.data_columns())?)),
+            "avro" => self.avro(extras),
+            "raw" => Ok(Box::new(RawDecoder::new(&self.options, &self.physical, &self.data_columns())?)),
             "debezium-json" => {
                 Ok(Box::new(DebeziumDecoder::new(&self.wanted(), self.json_options("debezium-json", extras))?))
             }
@@ -105,10 +103,9 @@ impl Layout {
     fn json_options(&self, prefix: &str, extras: Extras) -> JsonOptions {
         JsonOptions {
             ignore_parse_errors: self.options.flag(&format!("{prefix}.ignore-parse-errors")),
-            fail_on_missing_field: !extras.tombstones && self.options.flag(&format!("{prefix}.fail-on-missing-field")),
+            fail_on_missing_field: self.options.flag(&format!("{prefix}.fail-on-missing-field")),
             on_bad: OnBad::Collect,
-            // A tombstone must not be lost to a condition on a column that it does not have.
-            prefilter: if extras.tombstones { vec![] } else { self.prefilter() },
+            prefilter: self.prefilter(),
             max_of: self.scan.max_of.iter().cloned().collect(),
             track_lines: extras.track,
             ..JsonOptions::default()
@@ -134,6 +131,16 @@ impl Layout {
         let columns = self.data_columns();
         let projection = columns.iter().map(|(_, _, path)| self.position(path)).collect::<Result<Vec<_>>>()?;
         Ok(Box::new(CsvDecoder::new(&self.physical, &projection, options)?))
+    }
+
+    fn avro(&self, extras: Extras) -> Result<Box<dyn Decode>> {
+        let schema = match self.options.stated("avro.schema") {
+            Some(json) => AvroSchema::parse(json)?,
+            None => AvroSchema::of_columns(&self.physical)?,
+        };
+        let max_of = self.scan.max_of.iter().cloned().collect();
+        let options = AvroOptions { on_bad: OnBad::Collect, max_of, track_lines: extras.track };
+        Ok(Box::new(AvroDecoder::new(&schema, &self.wanted(), options)?))
     }
 
     /// The physical column that a path names; a format without nesting has nothing inside it.

@@ -64,7 +64,7 @@ impl Replay {
     /// Notes when every record is due.
     pub(super) fn index(&mut self, shape: &Shape) -> Result<()> {
         let Kind::Lines(cut) = shape.kind else { return Ok(()) };
-        let mut decoder = self.layout.decoder(Extras { track: true, ..Extras::default() })?;
+        let mut decoder = self.layout.decoder(Extras { track: true })?;
         let mut latest = i64::MIN;
         for item in 0..shape.files.count() as u32 {
             let mut cursor = Cursor::at(item, 0);

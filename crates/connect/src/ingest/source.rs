@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::feed::{END_HEADER, Feeder, Lines, PLACE_HEADER, Session, Store, TopicStore, start};
 use crate::internal;
 use crate::options::Options;
-use crate::topic::{Ending, Opened, Origin, Start, TopicSource};
+use crate::topic::{Ending, Opened, Origin, RecordFields, Start, TopicSource};
 
 /// A stream whose lines are journalled before they are read.
 pub(crate) struct IngestSource {
@@ -46,9 +46,11 @@ impl IngestSource {
         let partition = topic.partition(0)?.clone();
         let (session, end) = (Session::new(env), Arc::new(Mutex::new(None)));
         let opened = Opened {
-            topic,
+            topics: vec![topic],
+            fields: RecordFields::all_in_value(&spec.physical),
             origin: Origin::Lines { name: feeder.name(), first: partition.log_end_offset() },
             start: Start::Earliest,
+            groups: None,
             ending: if feeder.bounded() { Ending::WhenClosed(end.clone()) } else { Ending::Never },
             own: true,
         };

@@ -17,6 +17,9 @@ pub struct ConnectorDoc {
     pub formats: &'static [&'static str],
     /// The format that is used when none is stated.
     pub default_format: Option<&'static str>,
+    /// Whether its records have keys besides their values: then `key.format` and the key's format options, `key.json.…`,
+    /// are known, and the value's may be written as `value.json.…`.
+    pub keyed: bool,
     /// Its options, without those of the formats.
     pub options: &'static [OptionDoc],
 }

@@ -1,6 +1,7 @@
 //! The `WITH (…)` options of a table: what each connector knows, checked before anything is opened.
 
 mod doc;
+mod kafka;
 mod parse;
 mod tables;
 
@@ -20,6 +21,9 @@ pub(crate) struct Options {
     connector: &'static ConnectorDoc,
 }
 
+/// Formats that a record's key can have: those without deletions.
+const KEY_FORMATS: &[&str] = &["json", "csv", "avro", "raw"];
+
 /// How a table is used; some connectors can only do one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -32,8 +36,10 @@ impl Options {
     pub(crate) fn check(table: &str, options: &TableOptions, usage: Use) -> Result<Self> {
         let values = with_modern_names(options);
         let connector = find_connector(table, values.connector(), usage)?;
+        let values = if connector.keyed { without_value_prefix(table, values)? } else { values };
         let options = Options { table: table.to_owned(), values, connector };
         options.check_format(usage)?;
+        options.check_key_format()?;
         options.values.0.iter().try_for_each(|(key, value)| options.check_option(key, value))?;
         Ok(options)
     }
@@ -53,8 +59,24 @@ impl Options {
         }
     }
 
+    fn check_key_format(&self) -> Result<()> {
+        match self.key_format() {
+            Some(format) if !KEY_FORMATS.contains(&format) => {
+                let message = format!("table `{}`: a key cannot have the format `{format}`", self.table);
+                Err(Error::input("E504", message).with_hint(nearest(format, KEY_FORMATS.iter().copied())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn unknown_format(&self, format: &str) -> Error {
         let (name, formats) = (self.connector.name, self.connector.formats);
+        if format == "avro-confluent" {
+            let message = format!("table `{}`: format `{format}` needs a schema registry", self.table);
+            return Error::unsupported("E504", message)
+                .with_detail("there is none in this build")
+                .with_hint("'format' = 'avro' reads and writes records without a registry's header");
+        }
         if formats.is_empty() {
             return Error::input("E504", format!("table `{}`: the `{name}` connector takes no 'format'", self.table))
                 .with_hint("remove the option");
@@ -64,10 +86,14 @@ impl Options {
     }
 
     fn check_option(&self, key: &str, value: &str) -> Result<()> {
-        if matches!(key, "connector" | "format" | "value.format") {
+        if matches!(key, "connector" | "format") || self.connector.keyed && key == "key.format" {
             return Ok(());
         }
-        let Some(option) = self.options().find(|option| option.matches(key)) else {
+        let of_key = || {
+            let (format, name) = (self.key_format()?, key.strip_prefix("key.")?);
+            tables::format_options(format).iter().find(|option| option.matches(name))
+        };
+        let Some(option) = self.options().find(|option| option.matches(key)).or_else(of_key) else {
             return Err(self.unknown_option(key));
         };
         option.kind.check(value).map_err(|expected| {
@@ -110,6 +136,24 @@ impl Options {
     /// The format's name: the stated one or the connector's default.
     pub(crate) fn format(&self) -> Option<&str> {
         self.values.format().or(self.connector.default_format)
+    }
+
+    /// The format of the records' keys, if it is stated.
+    pub(crate) fn key_format(&self) -> Option<&str> {
+        self.values.get("key.format").filter(|_| self.connector.keyed)
+    }
+
+    /// The options as the format of keys sees them: `format` is the key's, and `json.…` is what `key.json.…` says.
+    pub(crate) fn of_keys(&self, format: &str) -> Options {
+        let mut values = TableOptions::default();
+        let own = |(key, value): (&str, &str)| Some((key.strip_prefix("key.")?.to_owned(), value.to_owned()));
+        values.0.extend(self.all().filter_map(own));
+        values.0.extend(["connector", "bad-records"].iter().filter_map(|key| {
+            let value = self.stated(key)?;
+            Some(((*key).to_owned(), value.to_owned()))
+        }));
+        values.0.insert("format".to_owned(), format.to_owned());
+        Options { table: self.table.clone(), values, connector: self.connector }
     }
 
     /// The value as it was written, or the documented default.
@@ -192,6 +236,19 @@ fn with_modern_names(options: &TableOptions) -> TableOptions {
     TableOptions(options.0.iter().map(|(key, value)| (modern(key), value.clone())).collect())
 }
 
+/// `value.format` and `value.json.…` as `format` and `json.…`.
+fn without_value_prefix(table: &str, options: TableOptions) -> Result<TableOptions> {
+    let mut values = TableOptions::default();
+    for (key, value) in options.0 {
+        let plain = key.strip_prefix("value.").filter(|rest| *rest != "fields-include").unwrap_or(&key).to_owned();
+        if values.0.insert(plain.clone(), value).is_some() {
+            let message = format!("table `{table}`: '{plain}' and 'value.{plain}' are both given");
+            return Err(Error::input("E502", message).with_hint("they mean the same: leave one out"));
+        }
+    }
+    Ok(values)
+}
+
 fn find_connector(table: &str, name: &str, usage: Use) -> Result<&'static ConnectorDoc> {
     let usable = |connector: &&ConnectorDoc| if usage == Use::Read { connector.source } else { connector.sink };
     match documentation().iter().find(|connector| connector.name == name) {
@@ -208,12 +265,6 @@ fn find_connector(table: &str, name: &str, usage: Use) -> Result<&'static Connec
 }
 
 fn unknown_connector(table: &str, name: &str) -> Error {
-    if matches!(name, "kafka" | "upsert-kafka") {
-        let message = format!("table `{table}`: the `{name}` connector is not in this build");
-        return Error::unsupported("E500", message).with_hint(
-            "a table of the built-in log needs no broker: use 'connector' = 'topic' (with a PRIMARY KEY it is an upsert table)",
-        );
-    }
     let names = || documentation().iter().map(|connector| connector.name);
     Error::input("E500", format!("table `{table}`: there is no connector `{name}`"))
         .with_detail(format!("connectors: {}", list(&names().collect::<Vec<_>>())))

@@ -2,8 +2,14 @@
 
 use super::doc::OptionKind::{Bool, Bytes, Character, Choice, Count, Duration, Number, Text};
 use super::doc::{ConnectorDoc, OptionDoc, OptionKind};
+use super::kafka;
 
-const fn option(name: &'static str, kind: OptionKind, default: &'static str, doc: &'static str) -> OptionDoc {
+pub(super) const fn option(
+    name: &'static str,
+    kind: OptionKind,
+    default: &'static str,
+    doc: &'static str,
+) -> OptionDoc {
     OptionDoc { name, kind, default, doc }
 }
 
@@ -13,9 +19,30 @@ pub(super) const CONNECTORS: &[ConnectorDoc] = &[
         doc: "A topic of the built-in log. The default; with a PRIMARY KEY it is an upsert table.",
         source: true,
         sink: true,
-        formats: &["json", "csv", "raw", "debezium-json"],
+        formats: &["json", "csv", "avro", "raw", "debezium-json"],
         default_format: Some("json"),
+        keyed: true,
         options: TOPIC,
+    },
+    ConnectorDoc {
+        name: "kafka",
+        doc: "Topics of a Kafka broker; with our own address those of the built-in log.",
+        source: true,
+        sink: true,
+        formats: &["json", "csv", "avro", "raw", "debezium-json"],
+        default_format: None,
+        keyed: true,
+        options: kafka::KAFKA,
+    },
+    ConnectorDoc {
+        name: "upsert-kafka",
+        doc: "A topic of a Kafka broker that holds the latest row of each PRIMARY KEY.",
+        source: true,
+        sink: true,
+        formats: &["json", "csv", "avro", "raw"],
+        default_format: None,
+        keyed: true,
+        options: kafka::UPSERT_KAFKA,
     },
     ConnectorDoc {
         name: "filesystem",
@@ -24,6 +51,7 @@ pub(super) const CONNECTORS: &[ConnectorDoc] = &[
         sink: true,
         formats: &["json", "csv", "parquet", "debezium-json", "raw"],
         default_format: None,
+        keyed: false,
         options: FILESYSTEM,
     },
     ConnectorDoc {
@@ -33,6 +61,7 @@ pub(super) const CONNECTORS: &[ConnectorDoc] = &[
         sink: false,
         formats: &["json", "csv", "raw"],
         default_format: Some("json"),
+        keyed: false,
         options: STDIN,
     },
     ConnectorDoc {
@@ -42,6 +71,7 @@ pub(super) const CONNECTORS: &[ConnectorDoc] = &[
         sink: false,
         formats: &["json", "csv", "raw"],
         default_format: Some("json"),
+        keyed: false,
         options: SOCKET,
     },
     ConnectorDoc {
@@ -51,6 +81,7 @@ pub(super) const CONNECTORS: &[ConnectorDoc] = &[
         sink: false,
         formats: &[],
         default_format: None,
+        keyed: false,
         options: DATAGEN,
     },
     ConnectorDoc {
@@ -60,6 +91,7 @@ pub(super) const CONNECTORS: &[ConnectorDoc] = &[
         sink: false,
         formats: &[],
         default_format: None,
+        keyed: false,
         options: NEXMARK,
     },
     ConnectorDoc {
@@ -69,6 +101,7 @@ pub(super) const CONNECTORS: &[ConnectorDoc] = &[
         sink: true,
         formats: &[],
         default_format: None,
+        keyed: false,
         options: PRINT,
     },
     ConnectorDoc {
@@ -78,24 +111,32 @@ pub(super) const CONNECTORS: &[ConnectorDoc] = &[
         sink: true,
         formats: &[],
         default_format: None,
+        keyed: false,
         options: &[],
     },
 ];
 
-const BAD_RECORDS: OptionDoc = option(
+pub(super) const BAD_RECORDS: OptionDoc = option(
     "bad-records",
     Choice(&["fail", "skip", "dead-letter"]),
     "fail",
     "what becomes of a record that cannot be decoded: the pipeline fails and names it, it is skipped and counted, or it goes to 'dead-letter.topic' with the reason",
 );
-const DEAD_LETTER_TOPIC: OptionDoc =
+pub(super) const DEAD_LETTER_TOPIC: OptionDoc =
     option("dead-letter.topic", Text, "", "the topic for records that cannot be decoded; created if it is missing");
+
+pub(super) const VALUE_FIELDS: OptionDoc = option(
+    "value.fields-include",
+    Choice(&["ALL", "EXCEPT_KEY"]),
+    "ALL",
+    "whether the record's value holds the key's columns, too",
+);
 
 const TOPIC: &[OptionDoc] = &[
     option("topic", Text, "", "the topic's name; the table's name if it is not stated"),
     option("partitions", Count, "1", "partitions of the topic if a sink has to create it"),
     option("key.fields", Text, "", "columns, separated by ';', that make the record's key and choose the partition"),
-    option("key.format", Choice(&["json"]), "json", "how keys are written"),
+    VALUE_FIELDS,
     option(
         "scan.startup.mode",
         Choice(&["earliest-offset", "latest-offset", "timestamp"]),
@@ -273,7 +314,18 @@ const CSV: &[OptionDoc] = &[
 
 const RAW: &[OptionDoc] = &[
     option("raw.charset", Choice(&["UTF-8"]), "UTF-8", "how texts are encoded"),
-    option("raw.endianness", Choice(&["big-endian"]), "big-endian", "accepted: a record is one text or its bytes"),
+    option("raw.endianness", Choice(&["big-endian", "little-endian"]), "big-endian", "the order of a number's bytes"),
+];
+
+const AVRO: &[OptionDoc] = &[
+    option("avro.schema", Text, "", "the writer's schema as JSON, if it is not the one that the table's columns give"),
+    option("avro.encoding", Choice(&["binary"]), "binary", "how records are encoded"),
+    option(
+        "avro.timestamp_mapping.legacy",
+        Bool,
+        "true",
+        "accepted: the mappings of timestamps differ in the schema's names, not in a record's bytes",
+    ),
 ];
 
 const PARQUET: &[OptionDoc] = &[
@@ -292,6 +344,7 @@ pub(super) fn format_options(format: &str) -> &'static [OptionDoc] {
         "json" => JSON,
         "csv" => CSV,
         "raw" => RAW,
+        "avro" => AVRO,
         "parquet" => PARQUET,
         "debezium-json" => DEBEZIUM,
         _ => &[],

@@ -19,13 +19,12 @@ fn misspelt_connectors_are_refused_with_the_nearest() {
     );
     assert_eq!(
         refused(Use::Write, &[("connector", "kafka")]),
-        "error[E500]: table `t`: the `kafka` connector is not in this build\n\
-         a table of the built-in log needs no broker: use 'connector' = 'topic' (with a PRIMARY KEY it is an upsert table)"
+        "error[E503]: table `t` needs a 'format'\nadd 'format' = 'json' to its WITH options"
     );
     assert_eq!(
         refused(Use::Read, &[("connector", "print")]),
         "error[E500]: table `t`: a table with the `print` connector cannot be read\n\
-         connectors that can: topic, filesystem, stdin, socket, datagen, nexmark"
+         connectors that can: topic, kafka, upsert-kafka, filesystem, stdin, socket, datagen, nexmark"
     );
 }
 
@@ -57,6 +56,31 @@ fn misspelt_formats_and_values_are_refused() {
     assert_eq!(
         refused(Use::Read, &[("connector", "datagen"), ("format", "json")]),
         "error[E504]: table `t`: the `datagen` connector takes no 'format'\nremove the option"
+    );
+}
+
+#[test]
+fn options_of_keys_and_values_have_prefixes() {
+    let kafka = [("connector", "kafka"), ("value.format", "json"), ("key.format", "csv"), ("properties.x", "y")];
+    let with = |pairs: &[(&'static str, &'static str)]| [&kafka[..], pairs].concat();
+    let table = options(&with(&[("value.json.ignore-parse-errors", "true"), ("key.csv.field-delimiter", "|")]));
+    let checked = Options::check("t", &table, Use::Read).expect("the options are right");
+    assert_eq!((checked.format(), checked.key_format()), (Some("json"), Some("csv")));
+    assert!(checked.flag("json.ignore-parse-errors"));
+    let of_keys = checked.of_keys("csv");
+    assert_eq!((of_keys.format(), of_keys.text("csv.field-delimiter")), (Some("csv"), Some("|")));
+    assert!(refused(Use::Read, &with(&[("key.json.x", "1")])).contains("E501"));
+    assert!(refused(Use::Read, &with(&[("format", "json")])).contains("'format' and 'value.format' are both given"));
+    assert!(
+        refused(Use::Read, &[("connector", "kafka"), ("format", "avro-confluent")]).contains("needs a schema registry")
+    );
+    assert!(
+        refused(Use::Read, &[("connector", "kafka"), ("format", "json"), ("key.format", "debezium-json")])
+            .contains("E504")
+    );
+    assert!(
+        refused(Use::Read, &[("connector", "filesystem"), ("format", "json"), ("path", "x"), ("key.format", "json")])
+            .contains("E501")
     );
 }
 

@@ -1,13 +1,29 @@
 //! Topics of the built-in log, read and written.
 
 mod bounds;
+mod committed;
 mod decoder;
+mod fields;
+mod records;
 mod rows;
+mod shape;
 mod sink;
 mod source;
 
-pub(crate) use bounds::{Ending, Start};
-pub(crate) use decoder::Origin;
+pub use bounds::GroupOffsets;
+pub(crate) use bounds::{Bound, Ending, Start};
+#[cfg(feature = "foreign-kafka")]
+pub(crate) use bounds::{Reset, nothing_committed};
+pub(crate) use committed::committed;
+#[cfg(feature = "foreign-kafka")]
+pub(crate) use decoder::TopicDecoder;
+pub(crate) use fields::RecordFields;
+pub(crate) use records::RecordShape;
+#[cfg(feature = "foreign-kafka")]
+pub(crate) use records::{Out, RecordEncoder};
+pub(crate) use shape::Origin;
+#[cfg(feature = "foreign-kafka")]
+pub(crate) use shape::TopicShape;
 pub(crate) use sink::TopicSink;
 pub(crate) use source::{Opened, TopicSource};
 
@@ -27,17 +43,23 @@ pub(crate) fn need_log<'a>(table: &str, log: Option<&'a Arc<Log>>) -> Result<&'a
     })
 }
 
-/// The topic that a table names. A stated topic must be there; a table's own is created when it is first used.
-pub(crate) fn topic_to_read(log: &Log, options: &Options) -> Result<Arc<Topic>> {
-    let Some(stated) = options.stated("topic") else { return topic_to_write(log, options) };
-    log.topic(stated).map_err(|_| {
+/// The topics that a table names. Stated ones must be there; a table's own is created when it is first used.
+pub(crate) fn topics_to_read(log: &Log, options: &Options) -> Result<Vec<Arc<Topic>>> {
+    match options.stated("topic") {
+        None => Ok(vec![topic_to_write(log, options)?]),
+        Some(stated) => stated.split(';').map(|name| stated_topic(log, options, name.trim())).collect(),
+    }
+}
+
+fn stated_topic(log: &Log, options: &Options, name: &str) -> Result<Arc<Topic>> {
+    log.topic(name).map_err(|_| {
         let topics = log.topics();
         let names = topics.iter().map(|topic| topic.name()).filter(|name| !name.starts_with("__"));
-        let error = Error::input("E509", format!("table `{}`: there is no topic `{stated}`", options.table()));
+        let error = Error::input("E509", format!("table `{}`: there is no topic `{name}`", options.table()));
         if topics.is_empty() {
             return error.with_hint("an INSERT INTO the table, or `fleuve produce`, creates it");
         }
-        error.with_hint(nearest(stated, names))
+        error.with_hint(nearest(name, names))
     })
 }
 

@@ -1,4 +1,7 @@
-//! A topic as a source: each partition is a split, and a chunk is stretches of it as the log holds them.
+//! Topics as a source: each partition is a split, and a chunk is stretches of it as the log holds them.
+//!
+//! Partition *p* of the *t*-th of *n* topics is the split *p*·*n* + *t*, so that splits keep their numbers when a topic
+//! gets more partitions.
 
 use std::sync::Arc;
 
@@ -11,10 +14,12 @@ use fleuve_plan::SourceSpec;
 use fleuve_record::{Attributes, Batches};
 use parking_lot::Mutex;
 
-use super::bounds::{Ending, Start};
-use super::decoder::{Origin, TopicDecoder, TopicShape};
-use super::{need_log, topic_to_read};
-use crate::decode::{Layout, unreadable_changelog, wants_weights};
+use super::bounds::{Bound, Ending, GroupOffsets, Start};
+use super::committed::committed;
+use super::decoder::TopicDecoder;
+use super::fields::RecordFields;
+use super::shape::{Origin, TopicShape};
+use super::{need_log, topics_to_read};
 use crate::internal;
 use crate::options::Options;
 
@@ -27,10 +32,11 @@ const EPOCH_BYTES_JOINED_MAX: usize = 64 << 20;
 /// A `topic` table that is being read, or a table that is kept in an internal topic.
 pub(crate) struct TopicSource {
     log: Arc<Log>,
-    topic: Arc<Topic>,
+    splits: Vec<Option<Arc<Partition>>>,
     shape: Arc<TopicShape>,
     pin: String,
     start: Start,
+    groups: Option<Arc<dyn GroupOffsets>>,
     ending: Ending,
     /// The topic is this source's own: what is released may be deleted.
     own: bool,
@@ -40,11 +46,11 @@ pub(crate) struct TopicSource {
 
 struct State {
     cursors: Vec<Cursor>,
-    /// The partition whose turn it is.
+    /// The split whose turn it is.
     turn: usize,
 }
 
-/// How far a partition has been handed out.
+/// How far a split has been handed out.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cursor {
     next: Option<u64>,
@@ -54,35 +60,40 @@ struct Cursor {
 
 /// What a source reads, and how.
 pub(crate) struct Opened {
-    pub(crate) topic: Arc<Topic>,
+    pub(crate) topics: Vec<Arc<Topic>>,
+    pub(crate) fields: RecordFields,
     pub(crate) origin: Origin,
     pub(crate) start: Start,
+    pub(crate) groups: Option<Arc<dyn GroupOffsets>>,
     pub(crate) ending: Ending,
     pub(crate) own: bool,
 }
 
 impl TopicSource {
-    /// Opens the topic that a table names.
+    /// Opens the topics that a table names.
     pub(crate) fn open(
         log: Option<&Arc<Log>>,
+        groups: Option<Arc<dyn GroupOffsets>>,
         reader: &Reader<'_>,
         options: &Options,
         spec: &SourceSpec,
         scan: Scan,
     ) -> Result<Self> {
         let log = need_log(&spec.table, log)?;
-        let topic = topic_to_read(log, options)?;
+        let topics = topics_to_read(log, options)?;
         let opened = Opened {
             origin: Origin::Topic,
+            fields: RecordFields::new(options, &spec.physical, &spec.primary_key)?,
             start: Start::of(options)?,
-            ending: Ending::of(options, topic.partitions()),
+            groups,
+            ending: Ending::of(&Bound::of(options)?, &splits_of(&topics))?,
             own: false,
-            topic,
+            topics,
         };
         Self::over(log, reader, options, spec, scan, opened)
     }
 
-    /// Reads a given topic.
+    /// Reads given topics.
     pub(crate) fn over(
         log: &Arc<Log>,
         reader: &Reader<'_>,
@@ -91,22 +102,18 @@ impl TopicSource {
         scan: Scan,
         opened: Opened,
     ) -> Result<Self> {
-        let Opened { topic, origin, start, ending, own } = opened;
-        let keyed = !spec.primary_key.is_empty() && options.format() == Some("json") && !own;
-        if keyed && !wants_weights(&scan) {
-            return Err(unreadable_changelog(&spec.table, "a topic with a PRIMARY KEY holds updates and deletions"));
-        }
-        let layout = Layout::new(options, &spec.physical, scan)?;
-        let shape = Arc::new(TopicShape { topic: topic.name().to_owned(), layout, keyed, origin });
+        let Opened { topics, fields, origin, start, groups, ending, own } = opened;
+        let names = topics.iter().map(|topic| topic.name().to_owned()).collect();
+        let shape = Arc::new(TopicShape::new(options, spec, &fields, scan, names, origin)?);
         TopicDecoder::new(shape.clone())?;
-        let pin = internal::name("pin", reader);
-        for (number, partition) in topic.partitions().iter().enumerate() {
-            log.pin(topic.name(), number as u32, partition.log_start_offset(), &pin)?;
+        let (pin, splits) = (internal::name("pin", reader), splits_of(&topics));
+        for partition in splits.iter().flatten() {
+            log.pin(&partition.id().topic, partition.id().partition, partition.log_start_offset(), &pin)?;
         }
-        let state = State { cursors: vec![Cursor::default(); topic.partitions().len()], turn: 0 };
+        let state = State { cursors: vec![Cursor::default(); splits.len()], turn: 0 };
         let log = log.clone();
         let (state, subscriptions) = (Mutex::new(state), Mutex::default());
-        Ok(TopicSource { log, topic, shape, pin, start, ending, own, state, subscriptions })
+        Ok(TopicSource { log, splits, shape, pin, start, groups, ending, own, state, subscriptions })
     }
 
     /// Begins the only partition here, unless it goes on from somewhere else.
@@ -116,12 +123,12 @@ impl TopicSource {
         }
     }
 
-    /// The next chunk of a partition; none if it is at its end for now.
+    /// The next chunk of a split; none if it is at its end for now.
     fn claim_from(&self, number: usize, cursor: &mut Cursor, bytes_max: usize) -> Result<Option<Chunk>> {
-        let partition = &self.topic.partitions()[number];
+        let Some(partition) = &self.splits[number] else { return Ok(None) };
         let next = match cursor.next {
             Some(next) => next,
-            None => self.start.offset(partition)?,
+            None => self.start.offset(partition, self.groups.as_ref())?,
         };
         cursor.next = Some(next);
         let split = number as u32;
@@ -129,31 +136,37 @@ impl TopicSource {
             let range = Range { split, item: 0, start: next, end: next };
             return Ok(Some(Chunk { range, bytes: Some(Bytes::new()) }));
         }
-        let limit = partition.last_stable_offset().min(self.ending.of_partition(number).unwrap_or(u64::MAX));
+        let limit = partition.last_stable_offset().min(self.ending.of_split(number).unwrap_or(u64::MAX));
         if next >= limit {
             return Ok(None);
         }
         let (bytes, end) = fetch(partition, next, bytes_max.min(FETCH_BYTES))?;
         let end = end.min(limit);
+        let bytes = committed(partition, bytes, next..end)?;
         cursor.next = Some(end);
         Ok(Some(Chunk { range: Range { split, item: 0, start: next, end }, bytes: Some(bytes) }))
     }
 
     fn finished(&self, cursors: &[Cursor]) -> bool {
         let done = |(number, cursor): (usize, &Cursor)| {
-            self.ending.of_partition(number).is_some_and(|end| cursor.next.is_some_and(|next| next >= end))
+            self.splits[number].is_none()
+                || self.ending.of_split(number).is_some_and(|end| cursor.next.is_some_and(|next| next >= end))
         };
-        cursors.iter().enumerate().all(done)
+        self.bounded() && cursors.iter().enumerate().all(done)
     }
 
-    fn partition(&self, range: Range) -> Result<&Arc<Partition>> {
-        self.topic.partition(range.split)
+    fn partition(&self, split: u32) -> Result<&Arc<Partition>> {
+        self.splits.get(split as usize).and_then(Option::as_ref).ok_or_else(|| {
+            let (topic, partition) = self.shape.located(split);
+            let message = format!("topic `{topic}` has no partition {partition}, and it was read");
+            Error::new(ErrorKind::Conflict, "E507", message).with_hint("the topic was deleted and created again")
+        })
     }
 
     fn lost(&self, range: Range, partition: &Partition) -> Error {
-        let (topic, split) = (self.topic.name(), range.split);
+        let (topic, number) = self.shape.located(range.split);
         let message = format!(
-            "offsets {} to {} of topic `{topic}`, partition {split}, cannot be read any more",
+            "offsets {} to {} of topic `{topic}`, partition {number}, cannot be read any more",
             range.start, range.end
         );
         let (start, end) = (partition.log_start_offset(), partition.high_watermark());
@@ -161,6 +174,13 @@ impl TopicSource {
             .with_detail(format!("the partition holds offsets {start} to {end}"))
             .with_hint("the topic was deleted, or its retention is shorter than the pipeline needs")
     }
+}
+
+/// The splits of topics, by number.
+fn splits_of(topics: &[Arc<Topic>]) -> Vec<Option<Arc<Partition>>> {
+    let most = topics.iter().map(|topic| topic.partitions().len()).max().unwrap_or(0);
+    let numbered = (0..most).flat_map(|partition| topics.iter().map(move |topic| (topic, partition)));
+    numbered.map(|(topic, partition)| topic.partitions().get(partition).cloned()).collect()
 }
 
 /// Batches from an offset on, and the offset after them. A writer's epoch is not cut, so that what a pipeline wrote
@@ -190,7 +210,8 @@ impl Source for TopicSource {
     }
 
     fn splits(&self) -> Vec<String> {
-        (0..self.topic.partitions().len()).map(|number| format!("{}/{number}", self.topic.name())).collect()
+        let located = (0..self.splits.len() as u32).map(|split| self.shape.located(split));
+        located.map(|(topic, partition)| format!("{topic}/{partition}")).collect()
     }
 
     fn claim(&self, bytes_max: usize) -> Result<Claim> {
@@ -208,7 +229,7 @@ impl Source for TopicSource {
     }
 
     fn reclaim(&self, range: Range) -> Result<Chunk> {
-        let partition = self.partition(range)?;
+        let partition = self.partition(range.split)?;
         if range.start < partition.log_start_offset() || range.end > partition.high_watermark() {
             return Err(self.lost(range, partition));
         }
@@ -221,22 +242,14 @@ impl Source for TopicSource {
             bytes.extend_from_slice(&fetched.bytes);
             next = fetched.next_offset;
         }
-        Ok(Chunk { range, bytes: Some(bytes.freeze()) })
+        Ok(Chunk { range, bytes: Some(committed(partition, bytes.freeze(), range.start..range.end)?) })
     }
 
     fn resume(&self, last: &[Range]) -> Result<()> {
         let mut state = self.state.lock();
         for range in last {
-            let known = state.cursors.len();
-            let cursor = state.cursors.get_mut(range.split as usize).ok_or_else(|| {
-                let message = format!(
-                    "topic `{}` has {known} partitions, and partition {} was read",
-                    self.topic.name(),
-                    range.split
-                );
-                Error::new(ErrorKind::Conflict, "E507", message).with_hint("the topic was deleted and created again")
-            })?;
-            *cursor = Cursor { next: Some(range.end), fixed: true };
+            self.partition(range.split)?;
+            state.cursors[range.split as usize] = Cursor { next: Some(range.end), fixed: true };
         }
         Ok(())
     }
@@ -246,20 +259,19 @@ impl Source for TopicSource {
     }
 
     fn subscribe(&self, waker: Waker) {
-        let partitions = self.topic.partitions().iter();
+        let partitions = self.splits.iter().flatten();
         self.subscriptions.lock().extend(partitions.map(|partition| partition.subscribe(waker.clone())));
     }
 
     fn release(&self, before: &[Range]) {
         for range in before {
+            let Ok(partition) = self.partition(range.split) else { continue };
+            let id = partition.id();
             // A pin that cannot be moved only keeps more than is needed.
-            let moved = self.log.pin(self.topic.name(), range.split, range.start, &self.pin);
-            let cut = match self.partition(*range) {
-                Ok(partition) if self.own => partition.truncate_before(range.start).map(drop),
-                _ => Ok(()),
-            };
+            let moved = self.log.pin(&id.topic, id.partition, range.start, &self.pin);
+            let cut = if self.own { partition.truncate_before(range.start).map(drop) } else { Ok(()) };
             if let Err(error) = moved.and(cut) {
-                tracing::warn!("topic `{}`: {error}", self.topic.name());
+                tracing::warn!("topic `{}`: {error}", id.topic);
             }
         }
     }
@@ -267,20 +279,19 @@ impl Source for TopicSource {
     fn progress(&self) -> Option<(u64, u64)> {
         let Ending::At(ends) = &self.ending else { return None };
         let state = self.state.lock();
-        let partitions = self.topic.partitions().iter().zip(&state.cursors).zip(ends);
-        let spans = partitions.map(|((partition, cursor), end)| {
-            let start = partition.log_start_offset().min(*end);
-            (cursor.next.unwrap_or(start).saturating_sub(start), end - start)
+        let spans = self.splits.iter().zip(&state.cursors).zip(ends).filter_map(|((partition, cursor), end)| {
+            let start = partition.as_ref()?.log_start_offset().min(*end);
+            Some((cursor.next.unwrap_or(start).saturating_sub(start), end - start))
         });
         Some(spans.fold((0, 0), |sum, span| (sum.0 + span.0, sum.1 + span.1)))
     }
 
     fn lag(&self) -> Option<u64> {
         let state = self.state.lock();
-        let partitions = self.topic.partitions().iter().zip(&state.cursors);
-        let lag = partitions.map(|(partition, cursor)| {
-            let next = cursor.next.unwrap_or_else(|| self.start.offset(partition).unwrap_or(0));
-            partition.last_stable_offset().saturating_sub(next)
+        let lag = self.splits.iter().zip(&state.cursors).filter_map(|(partition, cursor)| {
+            let partition = partition.as_ref()?;
+            let next = cursor.next.unwrap_or_else(|| self.start.offset(partition, self.groups.as_ref()).unwrap_or(0));
+            Some(partition.last_stable_offset().saturating_sub(next))
         });
         Some(lag.sum())
     }
@@ -288,9 +299,9 @@ impl Source for TopicSource {
 
 impl Drop for TopicSource {
     fn drop(&mut self) {
-        for number in 0..self.topic.partitions().len() {
+        for partition in self.splits.iter().flatten() {
             // The topic may have been deleted; then there is no pin left either.
-            let _ = self.log.unpin(self.topic.name(), number as u32, &self.pin);
+            let _ = self.log.unpin(&partition.id().topic, partition.id().partition, &self.pin);
         }
     }
 }

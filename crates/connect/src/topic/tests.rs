@@ -11,7 +11,7 @@ use fleuve_flow::sink::{Lanes, Sink};
 use fleuve_flow::source::{Claim, Range, Source, WEIGHT};
 use fleuve_journal::{Log, TopicConfig};
 use fleuve_plan::SinkSpec;
-use fleuve_record::BatchBuilder;
+use fleuve_record::{BatchBuilder, EndMarker};
 
 use super::*;
 use crate::internal;
@@ -44,7 +44,7 @@ fn add(topic: &Topic, partition: u32, ids: std::ops::Range<i64>) {
 fn read(log: &Arc<Log>, pairs: &[(&str, &str)]) -> Result<TopicSource> {
     let spec = source_spec(pairs, &ids());
     let options = Options::check("t", &spec.options, Use::Read)?;
-    TopicSource::open(Some(log), &READER, &options, &spec, scan(&ids(), &[]))
+    TopicSource::open(Some(log), None, &READER, &options, &spec, scan(&ids(), &[]))
 }
 
 fn expected(ids: std::ops::Range<i64>) -> Vec<String> {
@@ -137,6 +137,7 @@ fn sink_spec(pairs: &[(&str, &str)], primary_key: &[usize]) -> SinkSpec {
         schema: ids(),
         primary_key: primary_key.to_vec(),
         partition_by: vec![],
+        metadata: vec![],
         changelog: !primary_key.is_empty(),
         upsert_key: None,
     }
@@ -226,13 +227,194 @@ fn an_upsert_table_holds_the_last_row_of_each_key_and_forgets_deleted_ones() {
     let source = fleuve_plan::SourceSpec { primary_key: vec![0], ..source };
     let options = Options::check("t", &source.options, Use::Read).unwrap();
     let columns = scan(&source.physical, &[(WEIGHT, DataType::Int64)]);
-    let reader = TopicSource::open(Some(&log), &READER, &options, &source, columns).unwrap();
+    let reader = TopicSource::open(Some(&log), None, &READER, &options, &source, columns).unwrap();
     assert_eq!(drain(&reader, 1 << 20).unwrap().0, ["1|a|1", "2|b|1", "1|c|1", "2|NULL|-1"]);
     // A reader that knows only insertions is refused, and so is a table without a key.
-    let plain = TopicSource::open(Some(&log), &READER, &options, &source, scan(&source.physical, &[]));
+    let plain = TopicSource::open(Some(&log), None, &READER, &options, &source, scan(&source.physical, &[]));
     assert_eq!(plain.err().unwrap().code(), "E508");
     let keyless = SinkSpec { primary_key: vec![], ..spec };
     assert_eq!(write(&log, &keyless).err().unwrap().code(), "E508");
+}
+
+/// A `kafka` table over our own log, written and read.
+fn kafka(pairs: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    let common = [
+        ("connector", "kafka"),
+        ("topic", "t"),
+        ("properties.bootstrap.servers", "localhost:9092"),
+        ("scan.startup.mode", "earliest-offset"),
+    ];
+    [&common[..], pairs].concat()
+}
+
+fn read_kafka(log: &Arc<Log>, pairs: &[(&str, &str)], metadata: &[(&str, DataType)]) -> Result<Vec<String>> {
+    let spec = source_spec(pairs, &ids());
+    let options = Options::check("t", &spec.options, Use::Read)?;
+    crate::check_source(&spec)?;
+    let source = TopicSource::open(Some(log), None, &READER, &options, &spec, scan(&ids(), metadata))?;
+    Ok(drain(&source, 1 << 20)?.0)
+}
+
+#[test]
+fn columns_that_are_only_in_the_key_are_written_and_read_there_in_any_format() {
+    for (key, value) in [("raw", "json"), ("json", "csv"), ("avro", "avro"), ("csv", "raw")] {
+        let log = memory_log();
+        let formats = [
+            ("key.format", key),
+            ("value.format", value),
+            ("key.fields", "id"),
+            ("value.fields-include", "EXCEPT_KEY"),
+        ];
+        let sink = write(&log, &sink_spec(&kafka(&formats), &[])).unwrap();
+        let mut lane = sink.open(0).unwrap();
+        lane.write(1, vec![Batch::append(batch(&[(1, "x", 1), (2, "y", 1)]).columns)]).unwrap();
+        lane.checkpoint(1).unwrap();
+        assert_eq!(read_kafka(&log, &kafka(&formats), &[]).unwrap(), ["1|x", "2|y"], "{key} and {value}");
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_decoded_takes_its_row_with_it() {
+    let log = memory_log();
+    let topic = log.create_topic("t", 1, TopicConfig::default()).unwrap();
+    let mut records = BatchBuilder::new();
+    for key in [Some(&b"{\"id\":1}"[..]), Some(b"{"), None] {
+        records.append(0, key, Some(b"{\"name\":\"n\"}"), &[]).unwrap();
+    }
+    topic.partition(0).unwrap().append(records.finish().unwrap()).unwrap().ticket.wait().unwrap();
+    let formats = [
+        ("key.format", "json"),
+        ("value.format", "json"),
+        ("key.fields", "id"),
+        ("value.fields-include", "EXCEPT_KEY"),
+    ];
+    let skipping = [&formats[..], &[("bad-records", "skip")]].concat();
+    assert_eq!(read_kafka(&log, &kafka(&skipping), &[]).unwrap(), ["1|n", "NULL|n"]);
+    let error = read_kafka(&log, &kafka(&formats), &[]).unwrap_err();
+    assert!(error.code() == "E410" && error.to_string().contains("offset 1"), "{error}");
+}
+
+#[test]
+fn timestamps_and_headers_are_written_and_read_as_metadata() {
+    let log = memory_log();
+    let fields = [
+        ids().fields().to_vec(),
+        vec![Arc::new(arrow::datatypes::Field::new(
+            "ts",
+            DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, None),
+            true,
+        ))],
+    ]
+    .concat();
+    let written = SinkSpec {
+        schema: Arc::new(Schema::new(fields)),
+        metadata: vec![(2, "timestamp".to_owned())],
+        ..sink_spec(&kafka(&[("format", "json")]), &[])
+    };
+    let mut lane = write(&log, &written).unwrap().open(0).unwrap();
+    let times: ArrayRef = Arc::new(arrow::array::TimestampMillisecondArray::from(vec![77]));
+    let columns = [batch(&[(1, "x", 1)]).columns.columns().to_vec(), vec![times]].concat();
+    lane.write(1, vec![Batch::append(RecordBatch::try_new(written.schema.clone(), columns).unwrap())]).unwrap();
+    lane.checkpoint(1).unwrap();
+    let metadata = [
+        ("topic", DataType::Utf8),
+        ("partition", DataType::Int32),
+        ("offset", DataType::Int64),
+        ("timestamp", DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, None)),
+        ("timestamp-type", DataType::Utf8),
+        ("leader-epoch", DataType::Int32),
+    ];
+    let read = read_kafka(&log, &kafka(&[("format", "json")]), &metadata).unwrap();
+    assert_eq!(read, ["1|x|t|0|0|1970-01-01T00:00:00.077|CreateTime|0"]);
+    let offsets = SinkSpec { metadata: vec![(2, "offset".to_owned())], ..written };
+    let error = write(&log, &offsets).err().unwrap();
+    assert_eq!((error.code(), error.hint()), ("E505", Some("declare the column VIRTUAL: … METADATA VIRTUAL")));
+}
+
+#[test]
+fn an_upsert_kafka_table_deletes_by_key_alone() {
+    let log = memory_log();
+    let options = [
+        ("connector", "upsert-kafka"),
+        ("topic", "t"),
+        ("properties.bootstrap.servers", "localhost:9092"),
+        ("key.format", "raw"),
+        ("value.format", "avro"),
+    ];
+    let fields = ids().fields().iter().map(|field| field.as_ref().clone().with_nullable(false)).collect::<Vec<_>>();
+    let written = SinkSpec { schema: Arc::new(Schema::new(fields)), ..sink_spec(&options, &[0]) };
+    let mut lane = write(&log, &written).unwrap().open(0).unwrap();
+    lane.write(1, vec![batch(&[(1, "a", 1), (2, "b", 1)])]).unwrap();
+    lane.write(2, vec![batch(&[(1, "c", 1), (1, "a", -1), (2, "b", -1)])]).unwrap();
+    lane.checkpoint(2).unwrap();
+    let source = source_spec(&options, &schema_of_key_and_name());
+    let source = fleuve_plan::SourceSpec { primary_key: vec![0], ..source };
+    let checked = Options::check("t", &source.options, Use::Read).unwrap();
+    let columns = scan(&source.physical, &[(WEIGHT, DataType::Int64)]);
+    let reader = TopicSource::open(Some(&log), None, &READER, &checked, &source, columns).unwrap();
+    assert_eq!(drain(&reader, 1 << 20).unwrap().0, ["1|a|1", "2|b|1", "1|c|1", "2|NULL|-1"]);
+    let keyless = fleuve_plan::SourceSpec { primary_key: vec![], ..source };
+    assert_eq!(crate::check_source(&keyless).unwrap_err().code(), "E503");
+}
+
+struct Committed(Option<u64>);
+
+impl GroupOffsets for Committed {
+    fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<u64>> {
+        assert_eq!((group, topic, partition), ("g", "t", 0));
+        Ok(self.0)
+    }
+}
+
+#[test]
+fn reading_starts_and_ends_where_the_options_say() {
+    let log = memory_log();
+    filled(&log, std::slice::from_ref(&(0..30)));
+    let read = |pairs: &[(&'static str, &'static str)], committed: Option<u64>| {
+        let servers =
+            [("connector", "kafka"), ("topic", "t"), ("format", "json"), ("properties.bootstrap.servers", "x")];
+        let spec = source_spec(&[&servers[..], pairs].concat(), &ids());
+        let options = Options::check("t", &spec.options, Use::Read)?;
+        let groups: Arc<dyn GroupOffsets> = Arc::new(Committed(committed));
+        let source = TopicSource::open(Some(&log), Some(groups), &READER, &options, &spec, scan(&ids(), &[]))?;
+        Ok::<_, fleuve_base::Error>(drain(&source, 1 << 20)?.0)
+    };
+    let group = ("properties.group.id", "g");
+    assert_eq!(read(&[group], Some(27)).unwrap(), expected(27..30));
+    assert_eq!(read(&[group], None).unwrap_err().code(), "E513");
+    assert_eq!(read(&[group, ("properties.auto.offset.reset", "earliest")], None).unwrap().len(), 30);
+    assert_eq!(read(&[], None).unwrap_err().code(), "E503");
+    let specific =
+        [("scan.startup.mode", "specific-offsets"), ("scan.startup.specific-offsets", "partition:0,offset:5")];
+    let until = [("scan.bounded.mode", "specific-offsets"), ("scan.bounded.specific-offsets", "partition:0,offset:9")];
+    assert_eq!(read(&[specific, until].concat(), None).unwrap(), expected(5..9));
+    let timed = [
+        ("scan.startup.mode", "earliest-offset"),
+        ("scan.bounded.mode", "timestamp"),
+        ("scan.bounded.timestamp-millis", "35"),
+    ];
+    assert_eq!(read(&timed, None).unwrap(), expected(0..4));
+    let wrong = [("scan.startup.mode", "specific-offsets"), ("scan.startup.specific-offsets", "0:5")];
+    assert_eq!(read(&wrong, None).unwrap_err().code(), "E502");
+}
+
+#[test]
+fn records_of_aborted_transactions_are_not_read() {
+    let log = memory_log();
+    let topic = filled(&log, std::slice::from_ref(&(0..2)));
+    let partition = topic.partition(0).unwrap();
+    for (first, commit) in [(2, false), (3, true)] {
+        let mut records = BatchBuilder::new().producer(7, 0, first - 2).transactional();
+        let value = format!("{{\"id\":{first},\"name\":\"n{first}\"}}");
+        records.append(0, None, Some(value.as_bytes()), &[]).unwrap();
+        partition.append(records.finish().unwrap()).unwrap().ticket.wait().unwrap();
+        let marker = EndMarker { commit, coordinator_epoch: 0 };
+        partition.append_marker(7, 0, marker, 0).unwrap().ticket.wait().unwrap();
+    }
+    let source = read(&log, &[]).unwrap();
+    let (rows, ranges) = drain(&source, 1 << 20).unwrap();
+    assert_eq!(rows, [expected(0..2), expected(3..4)].concat());
+    assert_eq!(reread(&source, &ranges).unwrap(), rows);
 }
 
 /// The key is never NULL; other columns are in a record that deletes.

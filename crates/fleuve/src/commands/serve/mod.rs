@@ -42,7 +42,8 @@ pub fn run(arguments: &ServeArguments, json: bool) -> Result<(), Failure> {
     let server = bound.serve(broker);
     announce(&addresses, json)?;
     tracing::info!(data = %settings.data.display(), milliseconds = started.elapsed().as_millis() as u64, "ready");
-    let mut running = Pipelines::start(scripts, &env, &log, &settings.data);
+    let own = addresses.iter().map(|(_, address)| address.to_string());
+    let mut running = Pipelines::start(scripts, &env, &log, &settings.data, own);
     while !signals::stop_requested() {
         running.report();
         std::thread::sleep(POLL);

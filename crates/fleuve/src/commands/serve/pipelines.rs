@@ -67,8 +67,16 @@ pub(super) struct Pipelines {
 
 impl Pipelines {
     /// Starts all scripts. One that cannot start is reported; the broker and the others go on.
-    pub(super) fn start(scripts: Vec<Script>, env: &Env, log: &Arc<Log>, directory: &Path) -> Self {
-        let connectors = Arc::new(StandardConnectors::new(env.clone()).with_log(Arc::clone(log)));
+    /// `kafka` tables at one of `addresses` are topics of the log.
+    pub(super) fn start(
+        scripts: Vec<Script>,
+        env: &Env,
+        log: &Arc<Log>,
+        directory: &Path,
+        addresses: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let connectors = StandardConnectors::new(env.clone()).with_log(Arc::clone(log)).with_addresses(addresses);
+        let connectors = Arc::new(connectors);
         let durable = Some((Arc::clone(log), directory.to_owned()));
         let options = StartOptions { env: env.clone(), durable, connectors };
         let mut runs = vec![];
