@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fleuve_wire::{ApiKey, Response, response};
+use fleuve_wire::{ApiKey, RequestPrefix, Response, response};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
@@ -53,6 +53,9 @@ pub(crate) struct Connection<S> {
     transmitter: Transmitter,
     /// Requests that are handled and not answered.
     in_flight: usize,
+    /// Whether a fetch has not been answered. Nothing is read behind it: its answer is large, and only when that is
+    /// encoded does it count against the memory that the next one may ask for.
+    fetching: bool,
     /// No more is read; when all is sent, it is over.
     closing: bool,
     muted_until: Option<Instant>,
@@ -74,6 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             receiver,
             transmitter: Transmitter::default(),
             in_flight: 0,
+            fetching: false,
             closing: false,
             muted_until: None,
             opened: now,
@@ -124,7 +128,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match self.place.answers.poll_collect(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Collected::Lost) => return Err(Ended::Bug),
-                Poll::Ready(Collected::Answer(answer)) => self.encode(&answer)?,
+                Poll::Ready(Collected::Answer(answer)) => {
+                    self.fetching &= answer.api != ApiKey::Fetch;
+                    self.encode(&answer)?;
+                }
             }
             self.in_flight -= 1;
             moved = true;
@@ -188,7 +195,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         !self.closing
             && self.muted_until.is_none()
             && self.in_flight < at_once
+            && !self.fetching
             && self.transmitter.bytes() < limits.responses_bytes_per_connection
+            && (self.transmitter.bytes() == 0 || self.place.shared.responses.free() > 0)
     }
 
     /// Handles the requests that are complete, then reads once.
@@ -199,6 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Ok(self.read(cx)? || moved);
             };
             self.in_flight += 1;
+            self.fetching = RequestPrefix::parse(&frame).is_ok_and(|prefix| prefix.api_key == ApiKey::Fetch.to_i16());
             let pause = self.dispatcher.handle(frame, grant)?;
             self.mute(pause);
             self.receiver.set_limit(self.dispatcher.request_bytes_max());

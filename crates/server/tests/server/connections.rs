@@ -4,8 +4,10 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use fleuve_record::BatchBuilder;
 use fleuve_server::{Bound, Limits, ListenerConfig, ServerConfig};
-use fleuve_wire::ApiKey;
+use fleuve_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use fleuve_wire::{ApiKey, Response};
 
 use crate::world::{Client, World, config, metadata, socket};
 
@@ -81,6 +83,49 @@ fn half_requests_do_not_hold_more_than_the_budget() {
     world.wait_for_metric("fleuve_connections", 0);
     assert_eq!(world.metric("fleuve_request_bytes_held"), 0);
     world.connect().assert_served();
+}
+
+/// Answers that wait hold memory only if each counts before the next request is looked at. Seen by a topic that is made
+/// while the answer to the fetch before still waits for its reader.
+#[test]
+fn what_comes_behind_a_fetch_is_looked_at_when_its_answer_has_been_taken() {
+    const BATCH_BYTES: usize = 1 << 20;
+    let world = World::with_limits(Limits { responses_bytes: 256 << 20, ..Limits::default() });
+    let log = world.broker.log();
+    let topic = log.create_topic("large", 1, Default::default()).expect("is new");
+    // Twice as much as the kernel's buffers take.
+    for _ in 0..24 {
+        let mut batch = BatchBuilder::new();
+        batch.append(0, None, Some(&vec![7; BATCH_BYTES]), &[]).expect("fits");
+        let partition = topic.partition(0).expect("is there");
+        partition
+            .append(batch.finish().expect("has a record"))
+            .expect("is appended")
+            .ticket
+            .wait()
+            .expect("is durable");
+    }
+    let mut client = world.connect();
+    let frames = [client.frame(11, fetch("large")), client.frame(11, fetch("later"))];
+    let at_once: Vec<u8> = frames.iter().flat_map(|(_, frame)| frame.to_vec()).collect();
+    client.stream.write_all(&at_once).expect("is sent");
+    while world.metric("fleuve_response_bytes_held") == 0 {
+        std::thread::yield_now();
+    }
+    log.create_topic("later", 1, Default::default()).expect("is new");
+    for ((id, _), least) in frames.iter().zip([20 * BATCH_BYTES, 0]) {
+        let Response::Fetch(found) = client.receive(ApiKey::Fetch, 11, *id) else { panic!("not a fetch") };
+        let partition = &found.responses[0].partitions[0];
+        assert_eq!(partition.error_code, 0);
+        assert!(partition.records.as_ref().map_or(0, |records| records.len()) >= least);
+    }
+}
+
+/// All of a topic's first partition.
+fn fetch(topic: &str) -> FetchRequest {
+    let partition = FetchPartition { partition_max_bytes: i32::MAX, ..Default::default() };
+    let topic = FetchTopic { topic: topic.to_owned(), partitions: vec![partition], ..Default::default() };
+    FetchRequest { replica_id: -1, session_epoch: -1, topics: vec![topic], ..Default::default() }
 }
 
 #[test]
