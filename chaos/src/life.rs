@@ -203,9 +203,24 @@ impl Life {
     /// Lets the drivers end, reads the whole log, and judges.
     pub(crate) fn finish(mut self) -> Result<Summary, String> {
         let contents = self.end()?;
+        Ok(self.told(&contents))
+    }
+
+    fn told(&mut self, contents: &Contents) -> Summary {
         self.summary.events = self.context.history.len();
         self.summary.records = contents.partitions.values().map(|partition| partition.all.len()).sum();
-        Ok(std::mem::take(&mut self.summary))
+        std::mem::take(&mut self.summary)
+    }
+
+    /// As [`finish`](Self::finish), with another judge of what the log holds.
+    pub(crate) fn finish_with(
+        mut self,
+        judge: impl FnOnce(&mut Connection, &Contents) -> Result<(), String>,
+    ) -> Result<Summary, String> {
+        let contents = self.end()?;
+        let mut connection = self.context.connect().map_err(|problem| problem.to_string())?;
+        judge(&mut connection, &contents).map_err(|what| self.failed(&what, &[]))?;
+        Ok(self.told(&contents))
     }
 
     /// As [`finish`](Self::finish); gives what the log holds, and the broker, which is still running.

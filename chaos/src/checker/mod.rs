@@ -48,8 +48,6 @@ pub enum Kind {
     Foreign,
     /// A group has another offset than the one that was committed.
     WrongCommit,
-    /// The result of a pipeline is not what its input makes.
-    WrongResult,
     /// A driver saw what must not be.
     Wrong,
 }

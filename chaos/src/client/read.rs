@@ -46,13 +46,43 @@ impl Connection {
         isolation: Isolation,
         wait_ms: i32,
     ) -> Outcome<Fetched> {
+        fetched(self.fetch_data(topic, partition, offset, isolation, wait_ms)?, offset)
+    }
+
+    fn fetch_data(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        isolation: Isolation,
+        wait_ms: i32,
+    ) -> Outcome<PartitionData> {
         let request = fetch_request(topic, partition, offset, isolation, wait_ms);
         let response = ask!(self, Fetch, FETCH, request);
         accepted(response.error_code)?;
         let data = response.responses.into_iter().next().and_then(|topic| topic.partitions.into_iter().next());
         let data = data.ok_or_else(|| Problem::Odd("no partition in the answer".to_owned()))?;
         accepted(data.error_code)?;
-        fetched(data, offset)
+        Ok(data)
+    }
+
+    /// All values of a partition, as text.
+    pub(crate) fn texts(&mut self, topic: &str, partition: i32, isolation: Isolation) -> Outcome<Vec<String>> {
+        let end = self.end_offset(topic, partition, isolation)?;
+        let (mut texts, mut next) = (vec![], 0);
+        while next < end {
+            let data = self.fetch_data(topic, partition, next, isolation, 100)?;
+            let mut bytes = data.records.unwrap_or_default();
+            while let Some(batch) = next_batch(&mut bytes)? {
+                next = batch.header().next_offset();
+                let records = batch.records().map_err(damaged)?;
+                for record in records.iter() {
+                    let value = record.map_err(damaged)?.value.unwrap_or_default();
+                    texts.push(String::from_utf8_lossy(value).into_owned());
+                }
+            }
+        }
+        Ok(texts)
     }
 
     /// The offset after the last one that a reader may read.
@@ -108,10 +138,13 @@ fn fetched(data: PartitionData, offset: i64) -> Outcome<Fetched> {
     Ok(fetched)
 }
 
+fn damaged(error: fleuve_base::Error) -> Problem {
+    Problem::Odd(format!("damaged records were served: {error}"))
+}
+
 /// The next whole batch; a broker may cut the last one off.
 fn next_batch(bytes: &mut Bytes) -> Outcome<Option<BatchView>> {
     const LENGTH_END: usize = 12;
-    let damaged = |error: fleuve_base::Error| Problem::Odd(format!("damaged records were served: {error}"));
     let Some(length) = bytes.get(8..LENGTH_END).and_then(|field| field.try_into().ok()).map(i32::from_be_bytes) else {
         return Ok(None);
     };
@@ -125,7 +158,6 @@ fn next_batch(bytes: &mut Bytes) -> Outcome<Option<BatchView>> {
 }
 
 fn take_records(batch: &BatchView, from: i64, out: &mut Vec<Stored>) -> Outcome {
-    let damaged = |error: fleuve_base::Error| Problem::Odd(format!("damaged records were served: {error}"));
     let records = batch.records().map_err(damaged)?;
     for record in records.iter() {
         let record = record.map_err(damaged)?;

@@ -1,5 +1,6 @@
-//! R16: batches that are small and become large. Within the broker's cap they are taken or not; over it they are refused.
-//! The broker stays up, and its memory within bounds.
+//! R16: batches that are small and become large. Into a plain topic the broker takes them unread, as it does all that is
+//! compressed; into a compacted one it must look for keys, and refuses what is over its cap or holds more than it says. Either way it
+//! stays up, and its memory within bounds.
 
 use bytes::Bytes;
 use fleuve_base::limits::DECOMPRESSED_BYTES_MAX;
@@ -35,7 +36,11 @@ const CRC_AT: usize = 17;
 /// Bytes of the header of snappy's stream form, which stands there once.
 const XERIAL_HEADER_BYTES: usize = 16;
 
-const TOPIC: &str = "bombs";
+/// Settings of a topic.
+type Configs = &'static [(&'static str, &'static str)];
+
+/// A plain topic, and one whose records the broker must look at.
+const TOPICS: [(&str, Configs); 2] = [("unread", &[]), ("read", &[("cleanup.policy", "compact")])];
 
 fn run(plan: &Plan<'_>) -> Result<String, String> {
     let directory = fresh(&plan.options.directory, "bombs")?;
@@ -43,23 +48,23 @@ fn run(plan: &Plan<'_>) -> Result<String, String> {
     let launch = Launch::new(&plan.options.binary, &storage, &directory);
     let server = launch.start(None)?.ready()?.ok_or("the broker does not start")?;
     let mut connection = Connection::open(server.address).map_err(|e| e.to_string())?;
-    connection.create_topic(TOPIC, 1, &[]).map_err(|e| e.to_string())?;
+    for (topic, configs) in TOPICS {
+        connection.create_topic(topic, 1, configs).map_err(|e| e.to_string())?;
+    }
     let before = server.process.peak_resident_bytes().ok_or("its memory cannot be seen")?;
     let (mut sent, mut refused, mut taken) = (0, 0, 0);
     for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
         for times in 1..=plan.cycles as usize {
             let bomb = bomb(codec, CONTENT_BYTES / times.min(3), times)?;
-            let over = times * (CONTENT_BYTES / times.min(3)) > DECOMPRESSED_BYTES_MAX;
-            sent += 1;
-            match produce(&mut connection, bomb) {
-                Err(Problem::Refused(_)) => refused += 1,
-                Ok(()) if !over => taken += 1,
-                Ok(()) => return Err(format!("{codec:?}: {times} times {CONTENT_BYTES} bytes were taken")),
-                Err(Problem::Lost(_)) => {
-                    connection = Connection::open(server.address).map_err(|e| format!("it is down: {e}"))?;
-                    refused += 1;
+            for (topic, configs) in TOPICS {
+                sent += 1;
+                match produce(&mut connection, topic, bomb.clone()) {
+                    Err(Problem::Refused(_)) => refused += 1,
+                    // The reader of lz4 ends where its first frame ends, as Kafka's does.
+                    Ok(()) if configs.is_empty() || times == 1 || codec == Codec::Lz4 => taken += 1,
+                    Ok(()) => return Err(format!("{codec:?}: {times} times what the batch says was taken")),
+                    Err(problem) => return Err(format!("{codec:?}, {times} times: {problem}")),
                 }
-                Err(Problem::Odd(what)) => return Err(what),
             }
         }
     }
@@ -69,17 +74,17 @@ fn run(plan: &Plan<'_>) -> Result<String, String> {
     }
     let _ = std::fs::remove_dir_all(&directory);
     Ok(format!(
-        "{sent} bombs, {refused} refused, {taken} taken as within the cap; memory grew by {} MiB at most",
+        "{sent} bombs, {refused} refused, {taken} taken unread or as what they say; memory grew by {} MiB at most",
         growth >> 20
     ))
 }
 
-fn produce(connection: &mut Connection, batch: Bytes) -> Result<(), Problem> {
-    connection.produce(TOPIC, 0, batch, Acks::All, None)?;
+fn produce(connection: &mut Connection, topic: &str, batch: Bytes) -> Result<(), Problem> {
+    connection.produce(topic, 0, batch, Acks::All, None)?;
     connection.produced().map(|_| ())
 }
 
-/// A batch whose payload is that of an honest one several times: all four codecs read pieces one after the other.
+/// A batch whose payload is that of an honest one several times: three of the codecs read pieces one after the other.
 fn bomb(codec: Codec, bytes: usize, times: usize) -> Result<Bytes, String> {
     let honest = honest(codec, bytes)?;
     let payload = &honest.as_bytes()[HEADER_BYTES..];
@@ -96,8 +101,9 @@ fn bomb(codec: Codec, bytes: usize, times: usize) -> Result<Bytes, String> {
 fn honest(codec: Codec, bytes: usize) -> Result<Batch, String> {
     let mut builder = BatchBuilder::new().codec(codec);
     let zeros = vec![0; RECORD_BYTES];
+    let now_ms = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis() as i64);
     for _ in 0..bytes / RECORD_BYTES {
-        builder.append(0, None, Some(&zeros), &[]).map_err(|e| e.to_string())?;
+        builder.append(now_ms, Some(b"key"), Some(&zeros), &[]).map_err(|e| e.to_string())?;
     }
     builder.finish().map_err(|e| e.to_string())
 }

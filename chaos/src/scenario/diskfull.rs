@@ -1,10 +1,9 @@
 //! R8: the disk is full at a random moment, and later it is not. Writers are told so with an error that lets them try again,
-//! readers go on reading, nothing is lost. Writing goes on as soon as there is room again, or, if the broker has stopped
-//! accepting records, after a restart; how often each happened is told.
+//! readers go on reading, nothing is lost. Writing goes on as soon as there is room again, or, if a write had failed and the
+//! broker accepts no more records, after a restart; how often each happened is told.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fleuve_wire::ErrorCode;
@@ -14,7 +13,7 @@ use super::{Plan, Scenario};
 use crate::client::{Isolation, Problem};
 use crate::history::Event;
 use crate::life::{Life, Summary, Workload, fresh};
-use crate::process::Launch;
+use crate::process::{Launch, run as run_command};
 use crate::storage::{Disk, Storage};
 
 pub(super) const SCENARIO: Scenario = Scenario {
@@ -29,7 +28,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 const LIFE_CYCLES: u64 = 5;
 
 /// Bytes of the disk.
-const DISK_BYTES: u64 = 96 << 20;
+const DISK_BYTES: u64 = 512 << 20;
 
 /// How long the disk stays full.
 const FULL: Duration = Duration::from_millis(600);
@@ -40,8 +39,8 @@ const ROOM_LIMIT: Duration = Duration::from_secs(3);
 /// How long the broker runs at most before the disk is full.
 const RUN_MS_MAX: u64 = 400;
 
-/// Bytes that the filler writes at once: all sizes down to one block, so that nothing is left.
-const FILLS: [usize; 3] = [1 << 20, 64 << 10, 4 << 10];
+/// Bytes that the filler takes at once: all sizes down to one block, so that nothing is left.
+const FILLS: [u64; 4] = [32 << 20, 1 << 20, 64 << 10, 4 << 10];
 
 fn run(plan: &Plan<'_>) -> Result<String, String> {
     let (mut all, mut restarts, mut life) = (Summary::default(), 0, 0);
@@ -87,13 +86,18 @@ fn cycle(life: &mut Life, directory: &Path) -> Result<u64, String> {
     Ok(1)
 }
 
-/// Writes until nothing fits any more.
+/// Takes blocks until there are no more.
 fn fill(mount: &Path) -> Result<PathBuf, String> {
     let path = mount.join("filler");
-    let mut file = File::create(&path).map_err(|e| e.to_string())?;
+    let mut end = 0;
     for bytes in FILLS {
-        let block = vec![1; bytes];
-        while file.write_all(&block).and_then(|()| file.sync_data()).is_ok() {}
+        let mut take = || {
+            let range = ["--offset".to_owned(), end.to_string(), "--length".to_owned(), bytes.to_string()];
+            let taken = run_command(Command::new("fallocate").args(range).arg(&path)).is_ok();
+            end += if taken { bytes } else { 0 };
+            taken
+        };
+        while take() {}
     }
     Ok(path)
 }

@@ -7,6 +7,7 @@ mod diskfull;
 mod eio;
 mod kill;
 mod mutate;
+mod pipeline;
 mod powercut;
 mod slow;
 mod torn;
@@ -31,6 +32,7 @@ pub struct Scenario {
 /// All scenarios.
 pub const SCENARIOS: &[Scenario] = &[
     kill::SCENARIO,
+    pipeline::SCENARIO,
     powercut::SCENARIO,
     torn::SCENARIO,
     eio::SCENARIO,

@@ -31,8 +31,8 @@ const GROWTH_BYTES_MAX: u64 = 256 << 20;
 /// Bytes that lie in the topic.
 const LOG_BYTES: usize = 64 << 20;
 
-/// Records of one batch: a few hundred kilobytes.
-const BATCH_RECORDS: u32 = 1_000;
+/// Records of one batch: some tens of kilobytes.
+const BATCH_RECORDS: u32 = 100;
 
 /// Bytes that each reader asks for, in each of its requests.
 const WANTED_BYTES: i32 = 50 << 20;
