@@ -90,6 +90,9 @@ fn page(topic: &Topic, start: i32, most: i32) -> DescribeTopicPartitionsResponse
         leader_epoch: LEADER_EPOCH,
         replica_nodes: vec![NODE_ID],
         isr_nodes: vec![NODE_ID],
+        // Null where Kafka sends none, but its Java client takes it for a list.
+        eligible_leader_replicas: Some(vec![]),
+        last_known_elr: Some(vec![]),
         ..Default::default()
     };
     let total = topic.partitions().len() as i32;

@@ -154,6 +154,8 @@ fn topics_are_described_page_by_page() {
         let topics = ["c", "a", "b", "nope"].map(named).to_vec();
         let request = DescribeTopicPartitionsRequest { topics, response_partition_limit: 2, cursor };
         let response = answer!(DescribeTopicPartitions, world.ask(0, request));
+        let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        assert!(partitions.all(|p| p.eligible_leader_replicas.is_some() && p.last_known_elr.is_some()));
         let page = response.topics.iter().map(|topic| {
             let numbers: Vec<_> = topic.partitions.iter().map(|partition| partition.partition_index).collect();
             (topic.name.clone().unwrap(), numbers)
