@@ -42,7 +42,12 @@ impl Broker {
         let home = fresh("fleuve")?;
         let (out, log) = (home.join("stdout.log"), home.join("stderr.log"));
         let mut command = Command::new(&binary);
-        command.arg("serve").arg("--data").arg(home.join("data")).args(["--kafka", "127.0.0.1:0"]);
+        command.arg("serve").arg("--data").arg(home.join("data")).args([
+            "--kafka",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+        ]);
         let mut process = spawn(&mut command, &out, &log)?;
         match wait_for(&mut process, || listener(&files::text(&out))) {
             Some(bootstrap) => Ok(Self::started(bootstrap, process, log)),

@@ -114,6 +114,16 @@ func (franz) Read(topic string, count, partitions int, committed bool) map[int][
 	return found
 }
 
+// GroupType because franz-go takes the classic protocol, and says nothing, where the broker lacks the new one.
+func (franz) GroupType(group string) string {
+	for _, kind := range []string{"classic", "consumer"} {
+		if _, listed := Must(adminClient().ListGroupsByType(background, []string{kind}))[group]; listed {
+			return kind
+		}
+	}
+	return "unknown"
+}
+
 // groups
 
 type member struct {

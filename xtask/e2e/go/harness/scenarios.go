@@ -198,6 +198,9 @@ func rebalance(lib Library, label, protocol string) {
 	start := func() Member { return lib.Member(group, topic, protocol, "") }
 	first := start()
 	balanced(first)
+	if typed, ok := lib.(interface{ GroupType(string) string }); ok {
+		Equal("the group's type", typed.GroupType(group), map[bool]string{true: "consumer", false: "classic"}[protocol == "consumer"])
+	}
 	drained(lib, topic, 0, 600, first)
 	second := start()
 	balanced(first, second)
