@@ -1,19 +1,22 @@
 //! `cargo xtask bench`: what the released binary does on this machine.
 
 mod flink;
+mod kafka;
 mod latency;
 mod nexmark;
 mod process;
 
 const USAGE: &str =
     "usage: cargo xtask bench nexmark [--events N] [--queries q0,q1] [--workers 1,2] [--runs N] [--flink]
-       cargo xtask bench latency [--rate N] [--seconds N]";
+       cargo xtask bench latency [--rate N] [--seconds N]
+       cargo xtask bench kafka [--rounds N] [--only fleuve] [--binary PATH]";
 
 /// Runs a benchmark.
 pub fn run(arguments: &[&str]) -> Result<(), String> {
     match arguments {
         ["nexmark", rest @ ..] => nexmark::run(&nexmark::Options::parse(rest)?),
         ["latency", rest @ ..] => latency::run(&latency::Options::parse(rest)?),
+        ["kafka", rest @ ..] => kafka::run(&kafka::Options::parse(rest)?),
         _ => Err(USAGE.to_owned()),
     }
 }

@@ -65,12 +65,18 @@ pub fn measure(command: &mut Command) -> Result<Cost, String> {
 }
 
 fn anonymous(pid: u32) -> Option<u64> {
+    memory(pid, "RssAnon:")
+}
+
+/// Bytes of one kind of memory of a running process, by its name in `/proc/PID/status`.
+pub fn memory(pid: u32, kind: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
+    let line = status.lines().find(|line| line.starts_with(kind))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
-fn cpu(pid: u32) -> Option<f64> {
+/// User and system seconds of a running process.
+pub fn cpu(pid: u32) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;

@@ -58,6 +58,11 @@ impl Broker {
         }
     }
 
+    /// The process's number, if it was started here.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// How it ended, if it did by itself.
     pub fn died(&mut self) -> Option<String> {
         let status = self.process.as_mut()?.try_wait().ok()??;

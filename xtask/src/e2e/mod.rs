@@ -3,10 +3,10 @@
 //! A client is a program under `xtask/e2e` that runs one scenario and says by its exit code whether all was as it should be. The same
 //! programs run against Apache Kafka (`--reference`), which tells whether a failure is ours or the program's.
 
-mod broker;
+pub(crate) mod broker;
 mod client;
 mod project;
-mod reference;
+pub(crate) mod reference;
 mod run;
 
 use std::path::PathBuf;

@@ -14,21 +14,27 @@ const HEAP: &str = "-Xmx512m";
 
 /// Starts it over an empty directory.
 pub fn start() -> Result<Broker, String> {
+    start_with(&[HEAP], "")
+}
+
+/// Starts it with options of the Java machine, and further lines of `server.properties`.
+pub fn start_with(machine: &[&str], properties_too: &str) -> Result<Broker, String> {
     let libs = project::install(&KAFKA)?.join("libs");
     let home = broker::fresh("kafka")?;
     let (port, controller) = (free_port()?, free_port()?);
     let properties = home.join("server.properties");
-    let written = fs::write(&properties, settings(&home, port, controller))
+    let written = fs::write(&properties, settings(&home, port, controller) + properties_too)
         .and_then(|()| fs::write(home.join("log4j2.properties"), LOGGING));
     written.map_err(|e| format!("{}: {e}", home.display()))?;
     let format = ["kafka.tools.StorageTool", "format", "-t", "Zmx1ZXZlLWUyZS1rYWZrYQ", "-c"];
-    let formatted = java(&libs, &home).args(format).arg(&properties).output().map_err(|e| format!("java: {e}"))?;
+    let formatted =
+        java(&libs, &home, machine).args(format).arg(&properties).output().map_err(|e| format!("java: {e}"))?;
     if !formatted.status.success() {
         return Err(String::from_utf8_lossy(&formatted.stderr).into_owned());
     }
     let log = home.join("stderr.log");
     let mut process =
-        broker::spawn(java(&libs, &home).arg("kafka.Kafka").arg(&properties), &home.join("stdout.log"), &log)?;
+        broker::spawn(java(&libs, &home, machine).arg("kafka.Kafka").arg(&properties), &home.join("stdout.log"), &log)?;
     let bootstrap = format!("127.0.0.1:{port}");
     match broker::wait_for(&mut process, || TcpStream::connect(&bootstrap).ok()) {
         Some(_) => Ok(Broker::started(bootstrap, process, log)),
@@ -39,10 +45,10 @@ pub fn start() -> Result<Broker, String> {
     }
 }
 
-fn java(libs: &Path, home: &Path) -> Command {
+fn java(libs: &Path, home: &Path, machine: &[&str]) -> Command {
     let mut command = Command::new("java");
     let logging = format!("-Dlog4j2.configurationFile={}", home.join("log4j2.properties").display());
-    command.args([HEAP, &logging, "-cp"]).arg(format!("{}/*", libs.display()));
+    command.args(machine).args([&logging, "-cp"]).arg(format!("{}/*", libs.display()));
     command
 }
 

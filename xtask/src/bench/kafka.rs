@@ -1,0 +1,219 @@
+//! Our broker beside Apache Kafka: one driver over librdkafka, one machine, one run.
+//!
+//! Three brokers take turns, each over an empty directory: ours (synced before it is acknowledged), Kafka that flushes every
+//! append, and Kafka as it comes, which leaves the records to the operating system. The driver shares the machine with the
+//! broker, so the broker's own CPU time tells more than the throughput of small records.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::process::{binary, cpu, memory};
+use super::{flag, number};
+use crate::e2e::broker::Broker;
+use crate::e2e::reference;
+use crate::files;
+
+/// Records of a run, by their bytes.
+const RECORDS: [(u64, u64); 2] = [(100, 2_000_000), (1024, 400_000)];
+
+/// Seconds of the run at a fixed rate, and records in each.
+const LATENCY: (u64, u64) = (20, 1_000);
+
+/// The memory that Kafka's own start script gives it, and its collector.
+const KAFKA_MACHINE: [&str; 4] = ["-Xmx1G", "-Xms1G", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"];
+
+/// Written to the disk to find its ceiling.
+const CEILING_BYTES: usize = 512 << 20;
+
+/// How long a broker is left alone before its memory is read.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// What to measure.
+pub struct Options {
+    rounds: u64,
+    only: Option<String>,
+    binary: Option<PathBuf>,
+}
+
+impl Options {
+    /// Reads the flags.
+    pub fn parse(arguments: &[&str]) -> Result<Self, String> {
+        Ok(Options {
+            rounds: number(arguments, "--rounds", 3)?.max(1),
+            only: flag(arguments, "--only")?.map(str::to_owned),
+            binary: flag(arguments, "--binary")?.map(PathBuf::from),
+        })
+    }
+}
+
+/// Starts a broker over an empty directory.
+type Start<'a> = &'a dyn Fn() -> Result<Broker, String>;
+
+/// One figure of one broker: what was measured, in which unit, and the medians.
+struct Row {
+    what: String,
+    values: Vec<f64>,
+}
+
+/// Measures all brokers and prints a table of medians.
+pub fn run(options: &Options) -> Result<(), String> {
+    let ours = options.binary.clone().map_or_else(binary, Ok)?;
+    let driver = Driver(compile()?);
+    println!("the disk alone: {:.0} MB/s written and synced by the MiB", ceiling()?);
+    let starts: [(&str, Start<'_>); 3] = [
+        ("fleuve", &|| Broker::fleuve(Some(&ours))),
+        ("kafka-fsync", &|| reference::start_with(&KAFKA_MACHINE, "log.flush.interval.messages=1\n")),
+        ("kafka", &|| reference::start_with(&KAFKA_MACHINE, "")),
+    ];
+    let wanted = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
+    let mut columns = vec![];
+    for (name, start) in starts.into_iter().filter(|(name, _)| wanted(name)) {
+        columns.push((name, measure(&driver, start, options.rounds)?));
+    }
+    print_table(&columns);
+    Ok(())
+}
+
+fn print_table(columns: &[(&str, Vec<Row>)]) {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    println!("\n| | {} |\n|---{}|", names.join(" | "), "|---".repeat(names.len()));
+    let Some((_, first)) = columns.first() else { return };
+    for (index, row) in first.iter().enumerate() {
+        let cells = columns.iter().map(|(_, rows)| rows.get(index).map_or_else(String::new, |row| shown(&row.values)));
+        println!("| {} | {} |", row.what, cells.collect::<Vec<_>>().join(" | "));
+    }
+}
+
+/// The median, and the spread if there were several runs.
+fn shown(values: &[f64]) -> String {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let digits = |value: f64| if value < 10.0 { format!("{value:.3}") } else { format!("{value:.0}") };
+    match sorted.as_slice() {
+        [] => String::new(),
+        [one] => digits(*one),
+        [least, .., most] => format!("{} ({}–{})", digits(sorted[sorted.len() / 2]), digits(*least), digits(*most)),
+    }
+}
+
+/// Everything about one broker.
+fn measure(driver: &Driver, start: Start<'_>, rounds: u64) -> Result<Vec<Row>, String> {
+    let mut rows = vec![];
+    let begun = Instant::now();
+    let broker = start()?;
+    let pid = broker.pid().ok_or("the broker is not a process of ours")?;
+    driver.run(&["create", &broker.bootstrap, "first", "1"])?;
+    driver.run(&["produce", &broker.bootstrap, "first", "1", "100", "none"])?;
+    row(&mut rows, "start to the first acknowledged record, ms".to_owned(), begun.elapsed().as_secs_f64() * 1e3);
+    std::thread::sleep(IDLE);
+    let mebibytes = |kind: &str| memory(pid, kind).map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20));
+    row(&mut rows, "resident memory idle, MiB".to_owned(), mebibytes("VmRSS:"));
+    for round in 0..rounds {
+        for (bytes, records) in RECORDS {
+            for (partitions, codec) in [(1, "none"), (4, "none"), (1, "lz4"), (4, "lz4")] {
+                let load = Load { bytes, records, partitions, codec, round };
+                load.run(driver, &broker.bootstrap, pid, &mut rows)?;
+            }
+        }
+        let topic = format!("latency-{round}");
+        driver.run(&["create", &broker.bootstrap, &topic, "1"])?;
+        let (seconds, rate) = LATENCY;
+        let at_rate = ["latency", &broker.bootstrap, &topic, &rate.to_string(), &seconds.to_string(), "100"];
+        let figures = driver.run(&at_rate)?;
+        row(&mut rows, format!("{rate} records/s, end to end p50, ms"), figure(&figures, "p50_ms")?);
+        row(&mut rows, format!("{rate} records/s, end to end p99, ms"), figure(&figures, "p99_ms")?);
+    }
+    row(&mut rows, "peak resident memory, MiB".to_owned(), mebibytes("VmHWM:"));
+    Ok(rows)
+}
+
+fn row(rows: &mut Vec<Row>, what: String, value: f64) {
+    match rows.iter_mut().find(|row| row.what == what) {
+        Some(row) => row.values.push(value),
+        None => rows.push(Row { what, values: vec![value] }),
+    }
+}
+
+/// One topic, filled and read.
+struct Load {
+    bytes: u64,
+    records: u64,
+    partitions: u64,
+    codec: &'static str,
+    round: u64,
+}
+
+impl Load {
+    fn run(&self, driver: &Driver, bootstrap: &str, pid: u32, rows: &mut Vec<Row>) -> Result<(), String> {
+        let Load { bytes, records, partitions, codec, round } = self;
+        let topic = format!("t-{bytes}-{partitions}-{codec}-{round}");
+        driver.run(&["create", bootstrap, &topic, &partitions.to_string()])?;
+        let (count, size, partitions) = (records.to_string(), bytes.to_string(), partitions.to_string());
+        let produce = ["produce", bootstrap, &topic, &count, &size, codec];
+        let consume = ["consume", bootstrap, &topic, &count, &partitions];
+        for command in [&produce[..], &consume[..]] {
+            let before = cpu(pid).ok_or("the broker has ended")?;
+            let figures = driver.run(command)?;
+            let spent = cpu(pid).ok_or("the broker has ended")? - before;
+            let what = format!("{} {bytes} B, {partitions} partitions, {codec}", command[0]);
+            let seconds = figure(&figures, "seconds")?;
+            row(rows, format!("{what}, thousand records/s"), *records as f64 / seconds / 1e3);
+            row(rows, format!("{what}, broker CPU s per million"), spent / *records as f64 * 1e6);
+        }
+        Ok(())
+    }
+}
+
+/// The program that loads the brokers.
+struct Driver(PathBuf);
+
+impl Driver {
+    /// Runs it and reads the line that it prints.
+    fn run(&self, words: &[&str]) -> Result<Value, String> {
+        let output = Command::new(&self.0).args(words).output().map_err(|e| format!("{}: {e}", self.0.display()))?;
+        if !output.status.success() {
+            return Err(format!("driver {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr)));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        serde_json::from_str(text.trim()).map_err(|e| format!("driver {}: {e}: {text}", words.join(" ")))
+    }
+}
+
+fn figure(figures: &Value, name: &str) -> Result<f64, String> {
+    figures[name].as_f64().ok_or_else(|| format!("the driver gives no {name}: {figures}"))
+}
+
+fn compile() -> Result<PathBuf, String> {
+    let source = files::root().join("xtask/bench/kafka/driver.c");
+    let driver = std::env::temp_dir().join("fleuve-bench-driver");
+    let mut command = Command::new("cc");
+    command.args(["-O2", "-o"]).arg(&driver).arg(&source).args(["-lrdkafka", "-lpthread"]);
+    match command.status() {
+        Ok(status) if status.success() => Ok(driver),
+        _ => Err("the driver cannot be compiled: it needs librdkafka (apt-get install librdkafka-dev)".to_owned()),
+    }
+}
+
+/// Megabytes a second that the disk takes if every MiB is synced.
+fn ceiling() -> Result<f64, String> {
+    let path = std::env::temp_dir().join("fleuve-bench-ceiling");
+    let measured = write_synced(&path).map_err(|e| format!("{}: {e}", path.display()));
+    let _ = std::fs::remove_file(&path);
+    measured
+}
+
+fn write_synced(path: &Path) -> std::io::Result<f64> {
+    let block = vec![0x5a_u8; 1 << 20];
+    let mut file = File::create(path)?;
+    let begun = Instant::now();
+    for _ in 0..CEILING_BYTES / block.len() {
+        file.write_all(&block)?;
+        file.sync_data()?;
+    }
+    Ok(CEILING_BYTES as f64 / begun.elapsed().as_secs_f64() / 1e6)
+}
