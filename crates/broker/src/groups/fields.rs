@@ -8,31 +8,37 @@ use fleuve_base::{Error, Result};
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
+    /// One byte.
     pub fn u8(mut self, value: u8) -> Self {
         self.0.push(value);
         self
     }
 
+    /// Two bytes, little-endian.
     pub fn i16(mut self, value: i16) -> Self {
         self.0.extend(value.to_le_bytes());
         self
     }
 
+    /// Four bytes, little-endian.
     pub fn i32(mut self, value: i32) -> Self {
         self.0.extend(value.to_le_bytes());
         self
     }
 
+    /// Eight bytes, little-endian.
     pub fn i64(mut self, value: i64) -> Self {
         self.0.extend(value.to_le_bytes());
         self
     }
 
+    /// Eight bytes, little-endian.
     pub fn u64(mut self, value: u64) -> Self {
         self.0.extend(value.to_le_bytes());
         self
     }
 
+    /// Sixteen bytes, little-endian.
     pub fn u128(mut self, value: u128) -> Self {
         self.0.extend(value.to_le_bytes());
         self
@@ -43,12 +49,14 @@ impl Writer {
         self.i32(i32::try_from(count).expect("a request has fewer bytes than 2^31"))
     }
 
+    /// A count, and so many bytes.
     pub fn bytes(mut self, value: &[u8]) -> Self {
         self = self.count(value.len());
         self.0.extend(value);
         self
     }
 
+    /// A string as its UTF-8 bytes, with their count.
     pub fn str(self, value: &str) -> Self {
         self.bytes(value.as_bytes())
     }
@@ -67,6 +75,7 @@ impl Writer {
         items.fold(start, &mut each)
     }
 
+    /// All that was written.
     pub fn finish(self) -> Bytes {
         self.0.into()
     }
@@ -84,26 +93,32 @@ impl Reader {
         Ok(self.0.split_to(length))
     }
 
+    /// One byte.
     pub fn u8(&mut self) -> Result<u8> {
         Ok(self.take(1)?.get_u8())
     }
 
+    /// Two bytes, little-endian.
     pub fn i16(&mut self) -> Result<i16> {
         Ok(self.take(2)?.get_i16_le())
     }
 
+    /// Four bytes, little-endian.
     pub fn i32(&mut self) -> Result<i32> {
         Ok(self.take(4)?.get_i32_le())
     }
 
+    /// Eight bytes, little-endian.
     pub fn i64(&mut self) -> Result<i64> {
         Ok(self.take(8)?.get_i64_le())
     }
 
+    /// Eight bytes, little-endian.
     pub fn u64(&mut self) -> Result<u64> {
         Ok(self.take(8)?.get_u64_le())
     }
 
+    /// Sixteen bytes, little-endian.
     pub fn u128(&mut self) -> Result<u128> {
         Ok(self.take(16)?.get_u128_le())
     }
@@ -118,16 +133,19 @@ impl Reader {
         Ok(Bytes::copy_from_slice(&self.take(length)?))
     }
 
+    /// A string.
     pub fn str(&mut self) -> Result<String> {
         let length = self.count()?;
         let bytes = self.take(length)?.to_vec();
         String::from_utf8(bytes).map_err(|_| Error::corrupt("a record of a group has a name that is not UTF-8"))
     }
 
+    /// A string that may be absent.
     pub fn optional(&mut self) -> Result<Option<String>> {
         if self.u8()? == 0 { Ok(None) } else { self.str().map(Some) }
     }
 
+    /// A count, and so many items as `each` reads them.
     pub fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         // No capacity is reserved: the count is not yet known to be true.
         (0..self.count()?).map(|_| each(self)).collect()

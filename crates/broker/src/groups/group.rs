@@ -25,6 +25,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// An empty group.
     pub fn new(name: &str) -> Self {
         Group { name: name.to_owned(), state: Mutex::default(), outbox: Outbox::default() }
     }
@@ -81,6 +82,7 @@ impl GroupState {
         }
     }
 
+    /// The state by the name that clients know.
     pub fn state_name(&self) -> &'static str {
         match &self.protocol {
             Protocol::Classic(group) => group.state.name(),
@@ -88,6 +90,7 @@ impl GroupState {
         }
     }
 
+    /// Which protocol its members speak.
     pub fn group_type(&self) -> GroupType {
         match &self.protocol {
             Protocol::Classic(_) => GroupType::Classic,

@@ -67,10 +67,12 @@ pub(crate) struct Offsets {
 }
 
 impl Offsets {
+    /// Whether there is neither a committed offset nor a staged one.
     pub fn is_empty(&self) -> bool {
         self.committed.is_empty() && self.staged.is_empty()
     }
 
+    /// The committed offset of a partition.
     pub fn get(&self, at: &TopicPartition) -> Option<&Offset> {
         self.committed.get(at).map(|(_, offset)| offset)
     }
@@ -90,6 +92,7 @@ impl Offsets {
         self.staged.values().any(|staged| staged.offsets.contains_key(at))
     }
 
+    /// Commits an offset; the step makes it durable.
     pub fn commit(&mut self, step: &mut Step<'_>, at: TopicPartition, offset: Offset) {
         step.change(Key::Offset(at.clone()));
         self.commits += 1;

@@ -18,6 +18,7 @@ pub(crate) struct TopicPartition {
 }
 
 impl TopicPartition {
+    /// A partition by its topic's name and its number.
     pub fn new(topic: impl Into<String>, partition: i32) -> Self {
         TopicPartition { topic: topic.into(), partition }
     }

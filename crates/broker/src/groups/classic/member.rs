@@ -53,6 +53,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// A member as it asks to join.
     pub fn new(id: String, join: Join) -> Self {
         Member {
             id,
@@ -76,6 +77,7 @@ impl Member {
         self.protocols.iter().find(|(name, _)| name == protocol).map(|(_, metadata)| metadata)
     }
 
+    /// Whether the protocol is among those that it offers.
     pub fn offers(&self, protocol: &str) -> bool {
         self.metadata(protocol).is_some()
     }

@@ -26,6 +26,7 @@ struct Initial {
 }
 
 impl Rebalance {
+    /// A member joined while the first rebalance was still being delayed.
     pub fn note_newcomer(&mut self) {
         if let Some(initial) = &mut self.initial {
             initial.newcomer = true;

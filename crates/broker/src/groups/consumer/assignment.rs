@@ -14,22 +14,27 @@ pub(crate) type Partition = (u128, i32);
 pub(crate) struct Assignment(BTreeMap<u128, BTreeSet<i32>>);
 
 impl Assignment {
+    /// Whether it holds no partition.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Partitions in it.
     pub fn len(&self) -> usize {
         self.0.values().map(BTreeSet::len).sum()
     }
 
+    /// Whether the partition is in it.
     pub fn contains(&self, (topic, partition): Partition) -> bool {
         self.0.get(&topic).is_some_and(|partitions| partitions.contains(&partition))
     }
 
+    /// Adds a partition.
     pub fn insert(&mut self, (topic, partition): Partition) {
         self.0.entry(topic).or_default().insert(partition);
     }
 
+    /// All partitions, by topic and number.
     pub fn iter(&self) -> impl Iterator<Item = Partition> {
         self.0.iter().flat_map(|(&topic, partitions)| partitions.iter().map(move |&partition| (topic, partition)))
     }
@@ -44,20 +49,24 @@ impl Assignment {
         self.iter().filter(|&partition| keep(partition)).collect()
     }
 
+    /// Whether `other` holds every partition of it.
     pub fn is_subset(&self, other: &Assignment) -> bool {
         self.iter().all(|partition| other.contains(partition))
     }
 
+    /// Whether no partition is in both.
     pub fn is_disjoint(&self, other: &Assignment) -> bool {
         !self.iter().any(|partition| other.contains(partition))
     }
 
+    /// Writes it as a field of a record.
     pub fn encode(&self, writer: Writer) -> Writer {
         writer.list(self.topics(), |writer, (topic, partitions)| {
             writer.u128(topic).list(partitions.iter(), |writer, &partition| writer.i32(partition))
         })
     }
 
+    /// Reads what [`Assignment::encode`] wrote; `E901` if it is anything else.
     pub fn decode(reader: &mut Reader) -> Result<Self> {
         let topics = reader.list(|reader| Ok((reader.u128()?, reader.list(Reader::i32)?)))?;
         let partitions = topics.into_iter().flat_map(|(topic, list)| list.into_iter().map(move |p| (topic, p)));

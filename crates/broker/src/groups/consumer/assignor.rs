@@ -24,6 +24,7 @@ impl Assignor {
         }
     }
 
+    /// The name that clients ask for it by.
     pub fn name(self) -> &'static str {
         match self {
             Assignor::Uniform => "uniform",
