@@ -30,6 +30,8 @@ fn main() -> ExitCode {
     signals::install();
     match commands::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
+        // That the reader of the output has gone is how `head` ends a command.
+        Err(failure) if failure.error.code() == result::PRINTER_CLOSED => ExitCode::SUCCESS,
         Err(failure) => report::print(&failure, arguments.json),
     }
 }

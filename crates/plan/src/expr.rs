@@ -278,8 +278,27 @@ impl fmt::Display for Literal {
             Value::Decimal(v) => fmt_decimal(*v, &self.data_type, f),
             Value::String(v) => write!(f, "'{}'", v.replace('\'', "''")),
             Value::Bytes(v) => write!(f, "{} bytes", v.len()),
-            Value::Interval { months, days, nanos } => write!(f, "INTERVAL {months} mon {days} d {nanos} ns"),
+            Value::Interval { months, days, nanos } => fmt_interval(*months, *days, *nanos, f),
         }
+    }
+}
+
+/// In the largest unit that holds it whole, as a script would have it.
+fn fmt_interval(months: i32, days: i32, nanos: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const UNITS: [(&str, i64); 4] = [
+        ("HOUR", 3_600_000_000_000),
+        ("MINUTE", 60_000_000_000),
+        ("SECOND", 1_000_000_000),
+        ("MILLISECOND", 1_000_000),
+    ];
+    match (months, days, nanos) {
+        (months, 0, 0) if months != 0 => write!(f, "INTERVAL '{months}' MONTH"),
+        (0, days, 0) if days != 0 => write!(f, "INTERVAL '{days}' DAY"),
+        (0, 0, nanos) => match UNITS.iter().find(|(_, unit)| nanos % unit == 0) {
+            Some((name, unit)) => write!(f, "INTERVAL '{}' {name}", nanos / unit),
+            None => write!(f, "INTERVAL '{nanos}' NANOSECOND"),
+        },
+        _ => write!(f, "INTERVAL '{months} months {days} days {nanos} ns'"),
     }
 }
 

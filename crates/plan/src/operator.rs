@@ -128,11 +128,14 @@ pub enum Operator {
         /// Rows passed on.
         fetch: Option<u64>,
     },
-    /// Sorts a bounded input, emitted when it ends. With `fetch` only the first rows are kept.
+    /// Sorts a bounded input, emitted when it ends. With `fetch` only the first rows are kept. LIMIT and OFFSET over
+    /// ORDER BY are part of it, since an operator behind it does not know the order any more.
     Sort {
         /// Sort keys, most significant first.
         keys: Vec<SortKey>,
-        /// Rows kept.
+        /// Rows left out at the front.
+        skip: u64,
+        /// Rows passed on after those.
         fetch: Option<u64>,
     },
     /// Writes a table. The last node of a path.

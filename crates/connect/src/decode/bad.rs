@@ -55,7 +55,9 @@ impl BadPolicy {
 const SHOWN_BYTES: usize = 120;
 
 fn failure(format: &str, record: &fleuve_format::BadRecord, place: Place) -> Error {
-    let shown = String::from_utf8_lossy(&record.raw[..record.raw.len().min(SHOWN_BYTES)]).into_owned();
+    let shown = String::from_utf8_lossy(&record.raw[..record.raw.len().min(SHOWN_BYTES)]);
+    // A terminal would obey what a stranger has put into the data.
+    let shown: String = shown.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
     let cut = if record.raw.len() > SHOWN_BYTES { " …" } else { "" };
     record
         .to_error(format)

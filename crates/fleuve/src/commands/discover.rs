@@ -10,6 +10,7 @@ use fleuve_format::infer::{self, Inferred, InferredColumn};
 use fleuve_format::{CsvOptions, sql_type};
 
 use crate::args::DiscoverArguments;
+use crate::output::say;
 
 /// Bytes of a text file that are looked at.
 const SAMPLE_BYTES: u64 = 4 << 20;
@@ -20,8 +21,7 @@ pub fn run(arguments: &DiscoverArguments) -> Result<()> {
         Some(name) => name.clone(),
         None => table_name(&arguments.file),
     };
-    println!("{}", create_table(&arguments.file, &name, None)?);
-    Ok(())
+    say(format!("{}\n", create_table(&arguments.file, &name, None)?))
 }
 
 /// What is known of a file.
@@ -49,10 +49,23 @@ fn look(path: &Path) -> Result<Found> {
     if sample.is_empty() {
         return Err(Error::input("E406", format!("{shown} is empty, so nothing can be learned from it")));
     }
+    check_is_text(&sample, path)?;
     if sample.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') {
         return Ok(Found { format: "json", inferred: infer::json_lines(&sample)? });
     }
     Ok(Found { format: "csv", inferred: infer::csv(&sample, &CsvOptions { header: true, ..CsvOptions::default() })? })
+}
+
+/// A file of bytes that no text has would make a table of nonsense.
+fn check_is_text(sample: &[u8], path: &Path) -> Result<()> {
+    let position = match std::str::from_utf8(sample) {
+        // The sample may end within a character.
+        Ok(text) => text.find('\0'),
+        Err(error) => error.error_len().map(|_| error.valid_up_to()),
+    };
+    let Some(position) = position else { return Ok(()) };
+    let message = format!("{} is not text: there is a byte at position {position} that no text has", path.display());
+    Err(Error::input("E418", message).with_hint("JSON lines, CSV and Parquet (by its name, *.parquet) can be read"))
 }
 
 /// The first whole lines of a file, decompressed.

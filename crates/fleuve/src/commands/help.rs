@@ -6,6 +6,7 @@ use clap::CommandFactory;
 use fleuve_base::{Error, Result, codes, nearest};
 
 use crate::args::Arguments;
+use crate::output::say;
 
 /// `fleuve help [TOPIC…]`
 pub fn run(topic: &[String]) -> Result<()> {
@@ -18,8 +19,7 @@ pub fn run(topic: &[String]) -> Result<()> {
         [code] if codes::find(code).is_some() => code_text(code),
         [command, ..] => command_help(command)?,
     };
-    print!("{text}");
-    Ok(())
+    say(text)
 }
 
 fn code_text(code: &str) -> String {

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 
 use crate::args::DataArguments;
-use crate::output::io_error;
+use crate::output::{io_error, say};
 use crate::workspace::DEFAULT_DATA;
 
 /// How long a running process gets to stop cleanly.
@@ -108,8 +108,7 @@ pub fn stop(name: &str, data: &DataArguments) -> Result<()> {
     let directory = directory(data)?;
     let job = find(&directory, name)?;
     let Some(pid) = holder(&directory).filter(|_| job.state == "running") else {
-        println!("{name} is not running");
-        return Ok(());
+        return say(format!("{name} is not running\n"));
     };
     kill_process(pid, Signal::TERM)
         .map_err(|e| Error::io(format!("signal process {}", pid.as_raw_nonzero()), &e.into()))?;
@@ -122,8 +121,7 @@ pub fn stop(name: &str, data: &DataArguments) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    println!("{name} stopped");
-    Ok(())
+    say(format!("{name} stopped\n"))
 }
 
 /// `fleuve job rm NAME`
@@ -141,6 +139,5 @@ pub fn remove(name: &str, data: &DataArguments) -> Result<()> {
         log.close().and(forgotten)?;
     }
     store.forget()?;
-    println!("{name} removed");
-    Ok(())
+    say(format!("{name} removed\n"))
 }

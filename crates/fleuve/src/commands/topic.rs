@@ -11,8 +11,7 @@ use fleuve_record::Record;
 use serde_json::json;
 
 use crate::args::{ConsumeArguments, DataArguments, ProduceArguments};
-use crate::output::io_error;
-use crate::result::PRINTER_CLOSED;
+use crate::output::{io_error, say};
 use crate::signals;
 use crate::workspace::Workspace;
 
@@ -56,7 +55,7 @@ pub fn describe(name: &str, data: &DataArguments, as_json: bool) -> Result<()> {
 pub fn remove(name: &str, data: &DataArguments) -> Result<()> {
     let mut workspace = Workspace::open_existing(data.data.as_ref())?;
     workspace.require_log()?.delete_topic(name)?;
-    println!("{name} removed");
+    say(format!("{name} removed\n"))?;
     workspace.close()
 }
 
@@ -105,10 +104,7 @@ pub fn consume(arguments: &ConsumeArguments, as_json: bool) -> Result<()> {
     out.flush().map_err(|e| io_error(&e))?;
     drop(log);
     workspace.close()?;
-    match consumed {
-        Err(error) if error.code() == PRINTER_CLOSED => Ok(()),
-        consumed => consumed,
-    }
+    consumed
 }
 
 /// `beginning`, `end`, an offset, or a time ago such as `10m`.

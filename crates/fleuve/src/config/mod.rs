@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use fleuve_base::{Error, Place, Result, nearest};
 
 pub use listener::flag as listener_flag;
-pub use settings::{SETTINGS, Settings};
+pub use settings::{Effective, SETTINGS, Settings};
 
 /// The file that is read if it is there and none is named.
 pub const DEFAULT_FILE: &str = "fleuve.toml";
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(settings.broker.retention_bytes, Some(40));
         assert_eq!(settings.server.threads, 3);
         let shown = settings.effective();
-        let origin = |name: &str| shown.iter().find(|line| line.0 == name).map(|line| line.2.to_string());
+        let origin = |name: &str| shown.iter().find(|line| line.name == name).map(|line| line.origin.to_string());
         assert_eq!(origin("num.partitions").as_deref(), Some("flag --set"));
         assert_eq!(origin("log.retention.bytes").as_deref(), Some("environment FLEUVE_LOG_RETENTION_BYTES"));
         assert!(origin("threads").is_some_and(|origin| origin.ends_with("f.toml:3")));
@@ -171,19 +171,19 @@ mod tests {
 
     #[test]
     fn an_unknown_setting_is_an_error_with_the_nearest_and_its_line() {
-        let error = loaded("# nothing\nnum.partition = 2\n", &[], vec![]).err().expect("is unknown");
+        let error = loaded("# nothing\nnum.partition = 2\n", &[], vec![]).expect_err("is unknown");
         assert_eq!((error.code(), error.hint()), ("E605", Some("did you mean `num.partitions`?")));
         assert!(error.to_string().ends_with("f.toml:2)"), "{error}");
-        let error = loaded("", &[], vec![flag("listener.a.certificat", "x")]).err().expect("is unknown");
+        let error = loaded("", &[], vec![flag("listener.a.certificat", "x")]).expect_err("is unknown");
         assert_eq!(error.hint(), Some("did you mean `listener.a.certificate`?"));
     }
 
     #[test]
     fn a_wrong_value_is_told_with_its_place() {
-        let error = loaded("auto.create.topics.enable = 3\n", &[], vec![]).err().expect("is wrong");
+        let error = loaded("auto.create.topics.enable = 3\n", &[], vec![]).expect_err("is wrong");
         assert_eq!(error.code(), "E606");
         assert!(error.message().contains("auto.create.topics.enable"), "{error}");
-        let error = loaded("", &[("FLEUVE_THREADS", "many")], vec![]).err().expect("is wrong");
+        let error = loaded("", &[("FLEUVE_THREADS", "many")], vec![]).expect_err("is wrong");
         assert_eq!((error.code(), error.detail()), ("E606", Some("it comes from: environment FLEUVE_THREADS")));
     }
 

@@ -61,28 +61,41 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Every setting with its value and where that comes from.
-    pub fn effective(&self) -> Vec<(String, String, Origin)> {
-        let mut lines: Vec<_> = SETTINGS
-            .iter()
-            .map(|setting| match self.given.get(setting.name) {
-                Some(given) => (setting.name.to_owned(), given.value.clone(), given.origin.clone()),
-                None => (setting.name.to_owned(), setting.default.to_owned(), Origin::Default),
-            })
-            .collect();
+    /// Every setting with its value and where that comes from, by name.
+    pub fn effective(&self) -> Vec<Effective> {
+        let mut lines: Vec<_> =
+            SETTINGS.iter().map(|setting| self.line(setting.name.to_owned(), setting.default, setting.doc)).collect();
         for listener in &self.server.listeners {
-            for (part, _) in listener::PARTS {
+            for (part, doc) in listener::PARTS {
                 let name = format!("listener.{}.{part}", listener.name);
-                match self.given.get(&name) {
-                    Some(given) => lines.push((name, given.value.clone(), given.origin.clone())),
-                    None if part == "address" => lines.push((name, listener.address.clone(), Origin::Default)),
-                    None => {}
+                if part == "address" || self.given.contains_key(&name) {
+                    lines.push(self.line(name, &listener.address, doc));
                 }
             }
         }
-        lines.sort_by(|a, b| a.0.cmp(&b.0));
+        lines.sort_by(|a, b| a.name.cmp(&b.name));
         lines
     }
+
+    fn line(&self, name: String, default: &str, doc: &'static str) -> Effective {
+        let (value, origin) = match self.given.get(&name) {
+            Some(given) => (given.value.clone(), given.origin.clone()),
+            None => (default.to_owned(), Origin::Default),
+        };
+        Effective { name, value, origin, doc }
+    }
+}
+
+/// A setting as it is in force.
+pub struct Effective {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Who gave the value.
+    pub origin: Origin,
+    /// What the setting is for.
+    pub doc: &'static str,
 }
 
 /// Milliseconds as Kafka has them: a number, or -1 for ever.
@@ -342,6 +355,6 @@ mod tests {
         let settings = Settings::from_given(GivenValues::new()).expect("defaults fit");
         let shown = settings.effective();
         assert_eq!(shown.len(), SETTINGS.len() + 1, "and the address of the one listener");
-        assert!(shown.iter().any(|(name, value, _)| name == "listener.kafka.address" && value == "127.0.0.1:9092"));
+        assert!(shown.iter().any(|line| line.name == "listener.kafka.address" && line.value == "127.0.0.1:9092"));
     }
 }

@@ -103,6 +103,12 @@ pub fn io_error(error: &std::io::Error) -> Error {
     }
 }
 
+/// Writes to standard output; that nobody reads it is an error, not a panic.
+pub fn say(text: impl AsRef<str>) -> Result<()> {
+    use std::io::Write;
+    std::io::stdout().write_all(text.as_ref().as_bytes()).map_err(|e| io_error(&e))
+}
+
 /// One cell as text; NULL is `NULL`.
 pub fn cell(formatter: &arrow::util::display::ArrayFormatter<'_>, column: &ArrayRef, row: usize) -> String {
     use arrow::array::Array;

@@ -46,7 +46,7 @@ pub fn create(
         Operator::Join { .. } => Box::new(Join::new(join_spec(node, inputs)?, context)?),
         Operator::WindowJoin { .. } => Box::new(WindowJoin::new(window_join_spec(node, inputs)?, context)?),
         Operator::Limit { skip, fetch } => Box::new(Limit::new(*skip, *fetch, output, share)),
-        Operator::Sort { keys, fetch } => Box::new(Sort::new(keys, *fetch, output, share)),
+        Operator::Sort { keys, skip, fetch } => Box::new(Sort::new(keys, *skip, *fetch, output, share)),
         other => return Err(Error::internal(format!("{other:?} is no stateful operator"))),
     })
 }

@@ -27,6 +27,7 @@ const SPARE_ROWS: u64 = 64 << 10;
 #[derive(Debug)]
 pub struct Sort {
     keys: Vec<SortKey>,
+    skip: u64,
     fetch: Option<u64>,
     output: SchemaRef,
     share: Share,
@@ -37,9 +38,14 @@ pub struct Sort {
 }
 
 impl Sort {
-    /// Sorts by keys and keeps up to `fetch` rows. It works on the owner of key group 0.
-    pub fn new(keys: &[SortKey], fetch: Option<u64>, output: SchemaRef, share: Share) -> Self {
-        Sort { keys: keys.to_vec(), fetch, output, share, collected: vec![], rows: 0, append_only: true }
+    /// Sorts by keys, and passes on up to `fetch` rows after the first `skip`. It works on the owner of key group 0.
+    pub fn new(keys: &[SortKey], skip: u64, fetch: Option<u64>, output: SchemaRef, share: Share) -> Self {
+        Sort { keys: keys.to_vec(), skip, fetch, output, share, collected: vec![], rows: 0, append_only: true }
+    }
+
+    /// How many of the first rows count, those that are skipped included.
+    fn wanted(&self) -> Option<u64> {
+        self.fetch.map(|fetch| fetch.saturating_add(self.skip))
     }
 
     fn collect(&mut self, batches: impl Iterator<Item = Batch>) {
@@ -61,8 +67,8 @@ impl Sort {
             let times: i64 = equal.iter().map(|row| weight(*row)).sum();
             std::iter::repeat_n(equal[0] as u64, usize::try_from(times).unwrap_or(0))
         });
-        let fetch = self.fetch.map_or(usize::MAX, |fetch| usize::try_from(fetch).unwrap_or(usize::MAX));
-        let indices = UInt64Array::from_iter_values(net.take(fetch));
+        let wanted = self.wanted().map_or(usize::MAX, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
+        let indices = UInt64Array::from_iter_values(net.take(wanted));
         take_record_batch(&columns, &indices).map_err(|e| arrow_error("sort rows", &e))
     }
 
@@ -82,8 +88,8 @@ impl Sort {
 
     /// Drops rows that cannot be among the first any more.
     fn prune(&mut self) -> Result<()> {
-        let Some(fetch) = self.fetch else { return Ok(()) };
-        if self.append_only && self.rows > fetch.saturating_mul(2).saturating_add(SPARE_ROWS) {
+        let Some(wanted) = self.wanted() else { return Ok(()) };
+        if self.append_only && self.rows > wanted.saturating_mul(2).saturating_add(SPARE_ROWS) {
             let kept = self.sorted()?;
             self.rows = kept.num_rows() as u64;
             self.collected = vec![Batch::append(kept)];
@@ -101,7 +107,8 @@ impl EpochOperator for Sort {
         if self.rows > 0 {
             let rows = self.sorted()?;
             self.rows = 0;
-            let starts = (0..rows.num_rows()).step_by(BATCH_ROWS);
+            let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(rows.num_rows());
+            let starts = (skipped..rows.num_rows()).step_by(BATCH_ROWS);
             let batches = starts.map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
             output.extend(batches.map(Batch::append));
         }

@@ -125,13 +125,11 @@ pub fn begin(pipelines: Vec<Pipeline>, options: &StartOptions) -> Result<Vec<Pip
     let Some((_, dir)) = &options.durable else { return Ok(pipelines) };
     let open = |pipeline: Pipeline| {
         let store = PipelineStore::open(options.env.clone(), dir, &pipeline.name)?;
-        let stored = stored_plan(&store, pipeline.clone(), &options.env)?;
-        let Some(manifest) = store.latest()?.filter(|m| m.last && m.epoch > stored.begun_after) else {
-            return Ok(Some(pipeline));
-        };
-        // A crash may have come between its last snapshot and the moment when the sinks show what that committed.
-        open_sinks(&*options.connectors, &stored.pipeline, &stored.identity(), Some(&manifest))?;
-        Ok(None)
+        let stored = stored_plan(&store, pipeline.clone(), options)?;
+        match store.latest()?.filter(|manifest| stored.has_finished(manifest)) {
+            Some(manifest) => show_committed(&stored, &manifest, options).map(|()| None),
+            None => Ok(Some(pipeline)),
+        }
     };
     let begun = pipelines.into_iter().map(open).collect::<Result<Vec<_>>>()?;
     Ok(begun.into_iter().flatten().collect())
@@ -162,9 +160,11 @@ pub fn start(pipeline: Pipeline, options: &StartOptions) -> Result<Handle> {
         return Launch::new(options, stored, None, None, past).run();
     };
     let store = PipelineStore::open(options.env.clone(), dir, &pipeline.name)?;
-    let stored = stored_plan(&store, pipeline, &options.env)?;
+    let stored = stored_plan(&store, pipeline, options)?;
     let journal = EpochJournal::open(log, &stored.identity(), options.env.clone())?;
-    let past = Past::find(&stored.pipeline, Some(&store), Some(&journal), None)?;
+    let mut past = Past::find(&stored.pipeline, Some(&store), Some(&journal), None)?;
+    // What a run that was ended has committed has been shown, and its user may have moved it since.
+    past.committed = past.committed.filter(|manifest| manifest.epoch > stored.begun_after);
     Launch::new(options, stored, Some(store), Some(journal), past).run()
 }
 
@@ -191,21 +191,30 @@ pub fn start_replay(
     }
 }
 
+/// Has the sinks of a finished run show what its last snapshot committed: a crash may have come in between.
+fn show_committed(finished: &StoredPlan, manifest: &Manifest, options: &StartOptions) -> Result<()> {
+    open_sinks(&*options.connectors, &finished.pipeline, &finished.identity(), Some(manifest)).map(drop)
+}
+
 /// The plan to run: the stored one if there is one, which the new one must equal.
-fn stored_plan(store: &PipelineStore, pipeline: Pipeline, env: &Env) -> Result<StoredPlan> {
+fn stored_plan(store: &PipelineStore, pipeline: Pipeline, options: &StartOptions) -> Result<StoredPlan> {
     let write = |instance: u64, begun_after: u64, pipeline: Pipeline| {
         let stored = StoredPlan { instance, begun_after, pipeline };
         store.write_plan(&stored)?;
         Ok(stored)
     };
     let Some(StoredPlan { instance, begun_after, pipeline: old }) = store.plan()? else {
-        return write(env.random.next_u64(), 0, pipeline);
+        return write(options.env.random.next_u64(), 0, pipeline);
     };
     if old.fingerprint == pipeline.fingerprint {
         let pipeline = Pipeline { settings: pipeline.settings, ..old };
         return Ok(StoredPlan { instance, begun_after, pipeline });
     }
     if let Some(manifest) = store.latest()?.filter(|manifest| manifest.last) {
+        let finished = StoredPlan { instance, begun_after, pipeline: old };
+        if finished.has_finished(&manifest) {
+            show_committed(&finished, &manifest, options)?;
+        }
         return write(instance, manifest.epoch, pipeline);
     }
     let message = format!("pipeline {} exists with another plan, and has not finished", pipeline.name);
@@ -221,7 +230,7 @@ fn stored_plan(store: &PipelineStore, pipeline: Pipeline, env: &Env) -> Result<S
 struct Past {
     /// The snapshot to take state from: none for a fresh start.
     restore: Option<Manifest>,
-    /// The snapshot whose files the sinks finish: also that of a finished run before.
+    /// The snapshot whose files the sinks finish.
     committed: Option<Manifest>,
     /// Journalled epochs after the snapshot.
     replay: Vec<Arc<EpochFacts>>,

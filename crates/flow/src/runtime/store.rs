@@ -64,6 +64,11 @@ pub struct StoredPlan {
 }
 
 impl StoredPlan {
+    /// Whether this is the last snapshot of a run that has not been noted as ended.
+    pub fn has_finished(&self, manifest: &Manifest) -> bool {
+        manifest.last && manifest.epoch > self.begun_after
+    }
+
     /// What distinguishes the pipeline from all others of the data directory, former ones included.
     pub fn identity(&self) -> String {
         format!("{}.{:016x}", self.pipeline.name, self.instance)

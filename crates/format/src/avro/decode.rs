@@ -113,12 +113,12 @@ impl AvroDecoder {
 /// Where each field of a record goes.
 fn plan(fields: &[RecordField], goals: &[Goal<'_>]) -> Result<Vec<FieldPlan>> {
     let known = |goal: &&Goal<'_>| fields.iter().any(|field| goal.1.first() == Some(&field.name));
-    if let Some((_, path, field)) = goals.iter().find(|goal| !known(goal)) {
-        if !field.is_nullable() {
-            let message =
-                format!("column `{}` is NOT NULL, and the Avro schema has no field `{}`", field.name(), path.join("."));
-            return Err(Error::input("E419", message));
-        }
+    if let Some((_, path, field)) = goals.iter().find(|goal| !known(goal))
+        && !field.is_nullable()
+    {
+        let message =
+            format!("column `{}` is NOT NULL, and the Avro schema has no field `{}`", field.name(), path.join("."));
+        return Err(Error::input("E419", message));
     }
     fields.iter().map(|field| field_plan(field, goals)).collect()
 }

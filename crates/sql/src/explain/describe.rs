@@ -54,11 +54,12 @@ pub fn describe(pipeline: &Pipeline, id: NodeId) -> (String, Vec<String>) {
             (format!("{}{}", name(*column), if *outer { " (outer)" } else { "" }), vec![])
         }
         Operator::Limit { skip, fetch } => (limit(*skip, *fetch), vec![]),
-        Operator::Sort { keys, fetch } => {
+        Operator::Sort { keys, skip, fetch } => {
             let keys =
                 keys.iter().map(|key| format!("{}{}", name(key.column), if key.descending { " DESC" } else { "" }));
             let kept = fetch.map_or_else(String::new, |fetch| format!(", first {fetch}"));
-            (format!("by {}{kept}", keys.collect::<Vec<_>>().join(", ")), vec![])
+            let after = if *skip == 0 { String::new() } else { format!(" after {skip}") };
+            (format!("by {}{kept}{after}", keys.collect::<Vec<_>>().join(", ")), vec![])
         }
         Operator::Sink(spec) => (sink(spec), sink_details(spec, node)),
     };
@@ -77,14 +78,19 @@ fn width(pipeline: &Pipeline, input: Option<&NodeId>) -> usize {
     input.map_or(0, |input| pipeline.nodes[*input].schema.fields().len())
 }
 
+/// The analysis library counts a constant where the script says `*`.
+fn plain_name(name: &str) -> String {
+    name.replace("count(Int64(1))", "count(*)")
+}
+
 /// The name of a column of the concatenated inputs.
 fn input_column(pipeline: &Pipeline, node: &Node, column: usize) -> String {
     let mut column = column;
     for (side, input) in node.inputs.iter().enumerate() {
         let fields = pipeline.nodes[*input].schema.fields();
         match fields.get(column) {
-            Some(field) if node.inputs.len() > 1 => return format!("{}.{}", side_name(side), field.name()),
-            Some(field) => return field.name().clone(),
+            Some(field) if node.inputs.len() > 1 => return format!("{}.{}", side_name(side), plain_name(field.name())),
+            Some(field) => return plain_name(field.name()),
             None => column -= fields.len(),
         }
     }

@@ -42,7 +42,9 @@ pub fn state_of(pipeline: &Pipeline, id: NodeId) -> Option<State> {
         Operator::Aggregate { .. } => state("one group for each key", lasting(pipeline, id)),
         Operator::Normalize { .. } => state("the last row of each key", "the table's keys".to_owned()),
         Operator::LookupJoin { table, .. } => state(&format!("the table `{}`", table.table), "its size".to_owned()),
-        Operator::Sort { fetch: Some(fetch), .. } => state("the first rows", format!("their number, {fetch}")),
+        Operator::Sort { skip, fetch: Some(fetch), .. } => {
+            state("the first rows", format!("their number, {}", skip.saturating_add(*fetch)))
+        }
         Operator::Sort { .. } => state("all rows", "the input's end".to_owned()),
         _ => None,
     }

@@ -245,13 +245,24 @@ fn options(cursor: &mut Cursor<'_>) -> Result<TableOptions> {
         let key = cursor.string("an option's name in single quotes")?;
         cursor.expect(&Token::Eq)?;
         let value = cursor.string("the option's value in single quotes")?;
-        match map.insert(key.value.to_lowercase(), value.value) {
+        match map.insert(modern(key.value.to_lowercase()), value.value) {
             None => Ok(()),
             Some(_) => Err(Error::input("E017", format!("option '{}' is given twice", key.value))
                 .at(Place::sql(key.span.0, key.span.1))),
         }
     })?;
     Ok(TableOptions(map))
+}
+
+/// The names that Flink's options had before 1.11, which scripts of that age still use.
+fn modern(key: String) -> String {
+    const LEGACY: [(&str, &str); 4] = [
+        ("connector.type", "connector"),
+        ("connector.path", "path"),
+        ("connector.topic", "topic"),
+        ("format.type", "format"),
+    ];
+    LEGACY.iter().find(|(old, _)| key == *old).map_or(key, |(_, new)| (*new).to_owned())
 }
 
 /// Reads what follows LIKE.

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, TableReference};
-use datafusion_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion_expr::{
+    Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+};
 use fleuve_base::{Error, Place};
 use fleuve_plan::Window;
 
@@ -308,9 +310,12 @@ impl PartialOrd for Unnest {
 impl Unnest {
     /// The elements of `call`, whose columns go by `qualifier`, beside the columns of `input`.
     pub fn new(input: LogicalPlan, call: &UnnestCall, collection: Expr, qualifier: &str, outer: bool) -> Result<Self> {
+        // Of the collection as it is now: its literals may have got other types since the call was planned.
+        let elements = element_fields(&collection.get_type(input.schema())?, call.ordinality)
+            .ok_or_else(|| external(Error::internal("UNNEST lost its collection")))?;
         let mut fields = qualified_fields(input.schema());
         let qualifier = Some(TableReference::bare(qualifier.to_owned()));
-        fields.extend(call.schema.fields().iter().map(|field| (qualifier.clone(), Arc::clone(field))));
+        fields.extend(elements.into_iter().map(|field| (qualifier.clone(), field)));
         let schema = Arc::new(DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?);
         Ok(Unnest { input: Arc::new(input), collection, ordinality: call.ordinality, outer, schema })
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{DFSchema, ScalarValue};
-use datafusion_expr::logical_plan::{Limit, Sort, TableScan, Union, Values};
+use datafusion_expr::logical_plan::{EmptyRelation, Limit, Sort, TableScan, Union, Values};
 use datafusion_expr::{Expr as Logical, LogicalPlan};
 use fleuve_base::{Error, Result};
 use fleuve_plan::{Changelog, Expr, Operator, SortKey};
 
 use super::errors::{at_opt, from_datafusion};
-use super::extension::{self, SystemTime, WindowFunction, node_of};
+use super::extension::{self, SystemTime, UnnestCall, WindowFunction, node_of};
 use super::lower_expr::Scope;
 use super::relation::{Base, Graph, GraphNode, PENDING, Pending, Relation, Step, Time, in_milliseconds, window_fields};
 use super::scan::inline_computed;
@@ -45,7 +45,7 @@ impl Lowering {
             LogicalPlan::EmptyRelation(empty) if empty.produce_one_row => Ok(one_row()),
             LogicalPlan::EmptyRelation(empty) => Ok(self.no_rows(fields_of(&empty.schema))),
             LogicalPlan::Limit(limit) => self.limit(limit),
-            LogicalPlan::Sort(sort) => self.sort(sort, None),
+            LogicalPlan::Sort(sort) => self.sort(sort, 0, None),
             LogicalPlan::Extension(_) => self.extension(plan),
             other => Err(not_in_this_build(other)),
         }
@@ -58,6 +58,9 @@ impl Lowering {
         if let Some(system_time) = node_of::<SystemTime>(plan) {
             let input = self.relation(&system_time.input)?;
             return Ok(Relation { lookup: true, ..input });
+        }
+        if let Some(call) = node_of::<UnnestCall>(plan) {
+            return self.unnest_alone(call);
         }
         match node_of::<extension::Unnest>(plan) {
             Some(unnest) => self.unnest(unnest),
@@ -178,6 +181,14 @@ impl Lowering {
         Ok(input)
     }
 
+    /// `FROM UNNEST(…)` without anything on its left: over one row without columns.
+    fn unnest_alone(&mut self, call: &UnnestCall) -> Result<Relation> {
+        let one_row = EmptyRelation { produce_one_row: true, schema: Arc::new(DFSchema::empty()) };
+        let input = LogicalPlan::EmptyRelation(one_row);
+        let unnest = extension::Unnest::new(input, call, call.collection.clone(), "__element", false);
+        self.unnest(&unnest.map_err(from_datafusion)?)
+    }
+
     fn unnest(&mut self, unnest: &extension::Unnest) -> Result<Relation> {
         let mut input = self.relation(&unnest.input)?;
         let schema = unnest.input.schema();
@@ -275,11 +286,13 @@ impl Lowering {
     fn limit(&mut self, limit: &Limit) -> Result<Relation> {
         let skip = limit.skip.as_deref().map(count).transpose()?.flatten().unwrap_or(0);
         let fetch = limit.fetch.as_deref().map(count).transpose()?.flatten();
-        let kept = fetch.map(|fetch| fetch.saturating_add(skip));
-        let input = match limit.input.as_ref() {
-            LogicalPlan::Sort(sort) => self.sort(sort, kept)?,
-            other => self.relation(other)?,
-        };
+        if let LogicalPlan::Sort(sort) = limit.input.as_ref() {
+            return self.sort(sort, skip, fetch);
+        }
+        if let Some(below) = limit_below(limit)? {
+            return self.relation(&below);
+        }
+        let input = self.relation(&limit.input)?;
         let fields = input.fields.clone();
         let single_row = self.graph.single_row(&input) && skip == 0 && fetch != Some(0);
         let id = self.graph.materialize(input)?;
@@ -298,7 +311,7 @@ impl Lowering {
         Ok(Relation::of_node(self.graph.add(node), fields))
     }
 
-    fn sort(&mut self, sort: &Sort, fetch: Option<u64>) -> Result<Relation> {
+    fn sort(&mut self, sort: &Sort, skip: u64, fetch: Option<u64>) -> Result<Relation> {
         let input = self.relation(&sort.input)?;
         if !self.graph.bounded(&input) {
             let error = Error::unsupported("E201", "ORDER BY over an unbounded stream is not in this build")
@@ -324,7 +337,7 @@ impl Lowering {
         let id = self.graph.materialize(input)?;
         let fetch = fetch.or(sort.fetch.and_then(|fetch| u64::try_from(fetch).ok()));
         let node = GraphNode {
-            step: Step::Operator(Operator::Sort { keys, fetch }),
+            step: Step::Operator(Operator::Sort { keys, skip, fetch }),
             inputs: vec![id],
             changelog: Changelog::AppendOnly,
             ..self.graph.nodes[id].clone()
@@ -335,6 +348,23 @@ impl Lowering {
         fields.truncate(own);
         Ok(Relation { fields, ..sorted })
     }
+}
+
+/// LIMIT over columns that are chosen from sorted rows, as the same columns over a LIMIT: only the sort knows which rows
+/// come first.
+fn limit_below(limit: &Limit) -> Result<Option<LogicalPlan>> {
+    fn over_sort(plan: &LogicalPlan) -> bool {
+        match plan {
+            LogicalPlan::Projection(projection) => over_sort(&projection.input),
+            LogicalPlan::SubqueryAlias(alias) => over_sort(&alias.input),
+            other => matches!(other, LogicalPlan::Sort(_)),
+        }
+    }
+    let plan = limit.input.as_ref();
+    let inputs = plan.inputs();
+    let (true, [input]) = (over_sort(plan), inputs.as_slice()) else { return Ok(None) };
+    let below = LogicalPlan::Limit(Limit { input: Arc::new((*input).clone()), ..limit.clone() });
+    plan.with_new_exprs(plan.expressions(), vec![below]).map(Some).map_err(from_datafusion)
 }
 
 fn one_row() -> Relation {

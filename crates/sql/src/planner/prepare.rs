@@ -97,9 +97,23 @@ impl VisitorMut for Prepare<'_> {
                 Ok(None) => Flow::Continue(()),
                 Err(error) => Flow::Break(Box::new(error)),
             },
+            Expr::Value(value) => {
+                if let Value::Number(digits, _) = &value.value
+                    && digits.contains(['e', 'E'])
+                {
+                    *expr = double(digits.clone(), value.span);
+                }
+                Flow::Continue(())
+            }
             _ => Flow::Continue(()),
         }
     }
+}
+
+/// A number with an exponent is a DOUBLE, one without is exact.
+fn double(digits: String, span: Span) -> Expr {
+    let digits = Expr::Value(Value::SingleQuotedString(digits).with_span(span));
+    cast(digits, DataType::Double(ast::ExactNumberInfo::None))
 }
 
 impl Prepare<'_> {

@@ -15,6 +15,7 @@ use fleuve_sql::session::{Outcome as Executed, Session};
 
 use crate::args::DemoArguments;
 use crate::launch::start_all;
+use crate::output::say;
 use crate::report::Failure;
 use crate::signals;
 use crate::workspace::Workspace;
@@ -141,11 +142,8 @@ fn finish(handles: Vec<Handle>, over: bool) -> Result<()> {
     for handle in handles {
         result = result.and(handle.wait().map(|_| ()));
     }
-    if result.is_ok() {
-        match over {
-            true => println!("The week is over. `fleuve demo --fresh` begins it again."),
-            false => println!("Stopped. `fleuve demo` goes on where it stopped; `--fresh` begins again."),
-        }
-    }
-    result
+    result.and_then(|()| match over {
+        true => say("The week is over. `fleuve demo --fresh` begins it again.\n"),
+        false => say("Stopped. `fleuve demo` goes on where it stopped; `--fresh` begins again.\n"),
+    })
 }

@@ -101,6 +101,55 @@ fn records_are_produced_and_consumed() {
     assert_eq!(place.fleuve(&["consume", "orders", "--data", "d"]).status, 1);
 }
 
+/// Rows of all JSON files in a directory.
+fn rows_in(place: &Place, directory: &str) -> usize {
+    let files = fs::read_dir(place.path(directory)).expect("is there").map(|entry| entry.expect("is listed").path());
+    let shown = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    shown.map(|path| fs::read_to_string(path).expect("is text").lines().count()).sum()
+}
+
+#[test]
+fn a_finished_script_runs_again_edited_or_with_its_output_removed() {
+    let place = orders();
+    let table = place.fleuve(&["discover", "orders.jsonl"]).succeeds();
+    let script = |directory: &str, predicate: &str| {
+        format!(
+            "{table}CREATE TABLE out (id BIGINT) WITH ('connector' = 'filesystem', 'path' = '{directory}',
+             'format' = 'json'); INSERT INTO out SELECT id FROM orders WHERE {predicate};"
+        )
+    };
+    place.write("job.sql", &script("first", "id > 0"));
+    place.fleuve(&["run", "job.sql", "--data", "d"]).succeeds();
+    assert_eq!(rows_in(&place, "first"), 3);
+    fs::remove_dir_all(place.path("first")).expect("is removed");
+    place.fleuve(&["run", "job.sql", "--data", "d"]).succeeds();
+    assert_eq!(rows_in(&place, "first"), 3);
+    place.write("job.sql", &script("second", "id > 1"));
+    place.fleuve(&["run", "job.sql", "--data", "d"]).succeeds();
+    assert_eq!((rows_in(&place, "first"), rows_in(&place, "second")), (3, 2));
+}
+
+#[test]
+fn sorted_rows_stay_sorted_below_limit_and_offset() {
+    let place = orders();
+    let table = place.fleuve(&["discover", "orders.jsonl"]).succeeds();
+    let query = |query: &str| {
+        place.fleuve(&["sql", "--workers", "2", "--format", "csv", "-c", &format!("{table}{query}")]).succeeds()
+    };
+    assert_eq!(query("SELECT id FROM orders ORDER BY price DESC LIMIT 2"), "id\n2\n3\n");
+    assert_eq!(query("SELECT id FROM orders ORDER BY price DESC LIMIT 1 OFFSET 1"), "id\n3\n");
+    assert_eq!(query("SELECT price, id FROM orders ORDER BY id DESC LIMIT 2"), "price,id\n3.0,3\n25.0,2\n");
+}
+
+#[test]
+fn collections_of_constants_are_unnested() {
+    let query = |query: &str| Place::new().fleuve(&["sql", "--format", "csv", "-c", query]).succeeds();
+    assert_eq!(query("SELECT x + 1 AS y FROM UNNEST(ARRAY[1, 2]) AS u(x)"), "y\n2\n3\n");
+    let joined = "SELECT i, x FROM (SELECT 7 AS i, ARRAY[1, 2] AS a) AS t CROSS JOIN UNNEST(t.a) AS u(x)";
+    assert_eq!(query(joined), "i,x\n7,1\n7,2\n");
+    assert_eq!(query("SELECT 1e3 AS d, 1.50 AS e"), "d,e\n1000.0,1.50\n");
+}
+
 #[test]
 fn a_pipeline_is_listed_replayed_and_removed() {
     let place = orders();

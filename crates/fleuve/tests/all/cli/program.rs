@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -110,6 +110,11 @@ impl Running {
     /// Standard output, which closes when it is dropped.
     pub fn take_stdout(&mut self) -> ChildStdout {
         self.child().stdout.take().expect("is piped")
+    }
+
+    /// Standard error, for whoever has to wait for a line of it.
+    pub fn take_stderr(&mut self) -> ChildStderr {
+        self.child().stderr.take().expect("is piped")
     }
 
     /// Sends SIGTERM and waits for the end.

@@ -136,12 +136,12 @@ fn pipelines_run_beside_the_broker_and_fail_alone() {
     );
     let mut before = 0;
     for _ in 0..2 {
-        let served = serve(&place, &["--run", "numbers.sql", "--run", "bad.sql"]);
+        let mut served = serve(&place, &["--run", "numbers.sql", "--run", "bad.sql"]);
+        let mut logged = BufReader::new(served.running.take_stderr()).lines().map_while(Result::ok);
+        assert!(logged.any(|line| line.contains("ERROR") && line.contains("pipeline=\"bad\"")), "the failure is told");
         place.wait_for("rows in the topic", || place.bytes_below("d/topics/kept") > before);
         assert_eq!(ask_versions(&served.kafka), 0);
-        let stopped = served.running.stop();
-        assert_eq!(stopped.status, 0, "{}", stopped.stderr);
-        assert!(stopped.stderr.contains("ERROR") && stopped.stderr.contains("pipeline=\"bad\""), "{}", stopped.stderr);
+        assert_eq!(served.running.stop().status, 0, "{:?}", logged.collect::<Vec<_>>());
         before = place.bytes_below("d/topics/kept");
     }
     let kept = place.fleuve(&["consume", "kept", "--data", "d"]).succeeds();

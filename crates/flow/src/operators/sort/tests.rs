@@ -45,9 +45,9 @@ proptest! {
 
     /// Largest n first, NULLs at the end, ties by the row; every row comes twice and goes once.
     #[test]
-    fn sorts(epochs in epochs(), fetch in prop::option::of(0u64..20), weighted in any::<bool>()) {
+    fn sorts(epochs in epochs(), skip in 0u64..5, fetch in prop::option::of(0u64..20), weighted in any::<bool>()) {
         let keys = [SortKey { column: 0, descending: true, nulls_first: false }];
-        let make = |share| Box::new(Sort::new(&keys, fetch, schema(), share)) as Box<dyn EpochOperator>;
+        let make = |share| Box::new(Sort::new(&keys, skip, fetch, schema(), share)) as Box<dyn EpochOperator>;
         let mut cluster = Cluster::new(&make, &[]);
         let mut all: Vec<Row> = vec![];
         for (epoch, (rows, restart)) in epochs.iter().enumerate() {
@@ -64,7 +64,8 @@ proptest! {
             prop_assert!(cluster.epoch_batches(info(epoch as u64), &batches).is_empty());
         }
         all.sort_by_key(|row| (row.0.is_none(), std::cmp::Reverse(row.0), row.1));
-        all.truncate(fetch.map_or(usize::MAX, |fetch| fetch as usize));
+        let all: Vec<Row> =
+            all.into_iter().skip(skip as usize).take(fetch.map_or(usize::MAX, |fetch| fetch as usize)).collect();
         let output = cluster.epoch_batches(EpochInfo { last: true, ..info(99) }, &[]);
         prop_assert_eq!(texts(&output), all.iter().map(line).collect::<Vec<_>>());
     }
@@ -96,7 +97,7 @@ proptest! {
 #[test]
 fn only_the_first_rows_are_kept() {
     let keys = [SortKey { column: 0, descending: false, nulls_first: true }];
-    let mut sort = Sort::new(&keys, Some(3), schema(), Share { worker: 0, workers: 1 });
+    let mut sort = Sort::new(&keys, 0, Some(3), schema(), Share { worker: 0, workers: 1 });
     for epoch in 0..20 {
         let rows: Vec<(Row, i64)> = (0..10_000).map(|i| ((Some(i * 20 - epoch), "x"), 1)).collect();
         sort.apply(&info(epoch as u64), &mut [vec![batch(&rows, false)]], &mut vec![]).unwrap();
