@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::client::{Connection, Outcome, Problem};
+use crate::dice::Dice;
 use crate::history::{Event, History};
 
 /// How long a driver waits before it tries again what has just failed.
@@ -69,6 +70,13 @@ impl Context {
 /// Lets others run before something is tried again.
 pub(crate) fn pause() {
     std::thread::sleep(PAUSE);
+}
+
+/// Lets a writer rest now and then, so that a life does not write more than can be judged in a moment.
+pub(crate) fn rest(dice: &mut Dice) {
+    if dice.percent(60) {
+        std::thread::sleep(Duration::from_micros(dice.below(6_000)));
+    }
 }
 
 /// Counts what a driver has brought about: after a fault every driver must get on again.

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::process::run;
 
 /// Bytes of a disk.
-const DISK_BYTES: u64 = 192 << 20;
+const DISK_BYTES: u64 = 1 << 30;
 
 /// Where images of disks lie: in memory, since what they hold must not outlast anything.
 const MEMORY: &str = "/dev/shm";

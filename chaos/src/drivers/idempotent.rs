@@ -7,7 +7,7 @@ use fleuve_wire::ErrorCode;
 
 use super::{Driver, Topic};
 use crate::client::{Acks, Connection, Outcome, Problem, Producer, batch};
-use crate::context::{Context, Progress, pause};
+use crate::context::{Context, Progress, pause, rest};
 use crate::dice::Dice;
 use crate::history::{Batch, Event};
 
@@ -73,6 +73,7 @@ impl State<'_> {
     fn work(&mut self, connection: &mut Connection, dice: &mut Dice) -> Outcome {
         self.send_again(connection)?;
         loop {
+            rest(dice);
             let room = IN_FLIGHT_MAX - self.pending.len();
             let more = if self.context.is_ending() { 0 } else { dice.below(room as u64 + 1).max(u64::from(room > 0)) };
             for _ in 0..more {

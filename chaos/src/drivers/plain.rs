@@ -5,7 +5,7 @@ use fleuve_wire::ErrorCode;
 
 use super::{Driver, Topic};
 use crate::client::{Acks, Connection, Problem, Producer, batch};
-use crate::context::{Context, Progress, pause};
+use crate::context::{Context, Progress, pause, rest};
 use crate::dice::Dice;
 use crate::history::{Batch, Event};
 
@@ -26,6 +26,7 @@ impl Driver for PlainWriter {
         let mut next = 0;
         'connected: while let Some(mut connection) = context.reconnect() {
             while !context.is_ending() {
+                rest(&mut dice);
                 let partition = dice.below(self.topic.partitions as u64) as i32;
                 let count = 1 + dice.below(BATCH_RECORDS) as u32;
                 let place = self.topic.place(partition);

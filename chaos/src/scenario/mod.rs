@@ -9,6 +9,7 @@ mod kill;
 mod mutate;
 mod pipeline;
 mod powercut;
+mod security;
 mod slow;
 mod torn;
 
@@ -43,6 +44,7 @@ pub const SCENARIOS: &[Scenario] = &[
     connections::SCENARIO,
     mutate::SCENARIO,
     bombs::SCENARIO,
+    security::SCENARIO,
 ];
 
 /// What a scenario is to do.
