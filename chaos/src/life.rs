@@ -61,8 +61,9 @@ pub(crate) struct Summary {
 pub(crate) struct Life {
     pub(crate) context: Arc<Context>,
     pub(crate) launch: Launch,
-    pub(crate) storage: Storage,
+    /// Before the storage, which cannot be unmounted while a process has files open in it.
     pub(crate) server: Option<Server>,
+    pub(crate) storage: Storage,
     pub(crate) dice: Dice,
     pub(crate) topics: Vec<Topic>,
     running: Vec<Running>,
