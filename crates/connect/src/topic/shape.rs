@@ -14,7 +14,7 @@ use crate::options::Options;
 /// What a source of topics and its decoders share.
 pub(crate) struct TopicShape {
     /// The topics; split `n` is partition `n / topics` of topic `n % topics`.
-    pub(super) topics: Vec<String>,
+    pub(crate) topics: Vec<String>,
     pub(super) scan: Scan,
     pub(super) values: Layout,
     pub(super) keys: Option<Layout>,
@@ -80,7 +80,7 @@ impl TopicShape {
     }
 
     /// The topic and the partition of a split.
-    pub(super) fn located(&self, split: u32) -> (&str, u32) {
+    pub(crate) fn located(&self, split: u32) -> (&str, u32) {
         let count = self.topics.len().max(1);
         let topic = self.topics.get(split as usize % count).map_or("", String::as_str);
         (topic, split / count as u32)

@@ -1,164 +1,186 @@
-//! `topic`, `produce` and `consume`.
-
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Write, stdin, stdout};
-use std::ops::ControlFlow;
+//! `topic`: what there is, and what is to be.
 
 use fleuve_base::{Error, Result};
-use fleuve_connect::consume::{ConsumeOptions, From, consume as consume_topic};
-use fleuve_connect::produce::{ProduceOptions, produce_lines};
-use fleuve_record::Record;
-use serde_json::json;
+use fleuve_connect::kafka::client::{Client, NewTopic, TopicInfo};
+use serde_json::{Value, json};
 
-use crate::args::{ConsumeArguments, DataArguments, ProduceArguments};
-use crate::output::{io_error, say};
-use crate::signals;
+use super::target::{Target, client};
+use crate::args::{TargetArguments, TopicCommand};
+use crate::output::{listing, say};
 use crate::workspace::Workspace;
 
-/// `fleuve topic ls`
-pub fn list(data: &DataArguments, as_json: bool) -> Result<()> {
-    let mut workspace = Workspace::open_existing(data.data.as_ref())?;
-    let mut out = stdout().lock();
-    if !as_json {
-        writeln!(out, "{:40}  partitions       records", "topic").map_err(|e| io_error(&e))?;
+/// `fleuve topic …`
+pub fn run(command: &TopicCommand, as_json: bool) -> Result<()> {
+    match command {
+        TopicCommand::List { all, target } => list(target, *all, as_json),
+        TopicCommand::Create { name, partitions, replicas, configs, target } => {
+            let configs = configs.iter().map(|config| stated(config)).collect::<Result<_>>()?;
+            create(target, NewTopic { name: name.clone(), partitions: *partitions, replicas: *replicas, configs })
+        }
+        TopicCommand::Describe { name, target } => describe(name, target, as_json),
+        TopicCommand::Alter { name, partitions, configs, target } => alter(name, *partitions, configs, target),
+        TopicCommand::Delete { name, target } => delete(name, target),
+        TopicCommand::RecordsDelete { name, before, partition, target } => {
+            delete_records(name, *before, *partition, target, as_json)
+        }
     }
+}
+
+/// `KEY=VALUE` with a value.
+fn stated(config: &str) -> Result<(String, String)> {
+    match change(config)? {
+        (key, Some(value)) => Ok((key, value)),
+        (key, None) => Err(Error::input("E019", format!("the setting `{key}` has no value")).with_hint("KEY=VALUE")),
+    }
+}
+
+/// `KEY=VALUE`, or `KEY=` for the default.
+fn change(config: &str) -> Result<(String, Option<String>)> {
+    let (key, value) = config.split_once('=').ok_or_else(|| {
+        Error::input("E019", format!("a setting is KEY=VALUE, not `{config}`"))
+            .with_hint("for example retention.ms=3600000")
+    })?;
+    Ok((key.trim().to_owned(), Some(value.trim()).filter(|value| !value.is_empty()).map(str::to_owned)))
+}
+
+fn list(target: &TargetArguments, all: bool, as_json: bool) -> Result<()> {
+    let rows = match Target::open(target, false)? {
+        Target::Broker(mut client) => remote_topics(&mut client, all)?,
+        Target::Data(workspace) => local_topics(workspace)?,
+    };
+    listing::print(&["name", "partitions", "records"], rows, as_json)
+}
+
+fn remote_topics(client: &mut Client, all: bool) -> Result<Vec<Vec<Value>>> {
+    let topics = client.topics()?.into_iter().filter(|topic| all || !topic.internal);
+    let mut rows = Vec::new();
+    for topic in topics {
+        let (start, end) = (client.earliest_offsets(&topic)?, client.latest_offsets(&topic)?);
+        let records: i64 = end.values().sum::<i64>() - start.values().sum::<i64>();
+        rows.push(vec![json!(topic.name), json!(topic.partitions.len()), json!(records)]);
+    }
+    Ok(rows)
+}
+
+fn local_topics(mut workspace: Workspace) -> Result<Vec<Vec<Value>>> {
+    let mut rows = Vec::new();
     for topic in workspace.require_log()?.topics() {
         let records: u64 = topic.partitions().iter().map(|p| p.high_watermark() - p.log_start_offset()).sum();
-        let (name, partitions) = (topic.name(), topic.partitions().len());
-        let written = match as_json {
-            true => writeln!(out, "{}", json!({"name": name, "partitions": partitions, "records": records})),
-            false => writeln!(out, "{name:40}  {partitions:>10}  {records:>12}"),
-        };
-        written.map_err(|e| io_error(&e))?;
+        rows.push(vec![json!(topic.name()), json!(topic.partitions().len()), json!(records)]);
     }
-    workspace.close()
+    workspace.close()?;
+    Ok(rows)
 }
 
-/// `fleuve topic describe NAME`
-pub fn describe(name: &str, data: &DataArguments, as_json: bool) -> Result<()> {
-    let mut workspace = Workspace::open_existing(data.data.as_ref())?;
+fn create(target: &TargetArguments, topic: NewTopic) -> Result<()> {
+    client(target)?.create_topic(&topic)?;
+    say(format!("{} created\n", topic.name))?;
+    Ok(())
+}
+
+/// A partition for people and programs.
+const PARTITION: [&str; 6] = ["partition", "start", "end", "leader", "replicas", "in sync"];
+
+fn describe(name: &str, target: &TargetArguments, as_json: bool) -> Result<()> {
+    match Target::open(target, false)? {
+        Target::Broker(mut client) => describe_remote(name, &mut client, as_json),
+        Target::Data(workspace) => {
+            let rows = local_partitions(name, workspace)?;
+            listing::print(&PARTITION[..3], rows, as_json)
+        }
+    }
+}
+
+fn local_partitions(name: &str, mut workspace: Workspace) -> Result<Vec<Vec<Value>>> {
     let topic = workspace.require_log()?.topic(name)?;
-    let mut out = stdout().lock();
-    for (number, partition) in topic.partitions().iter().enumerate() {
-        let (start, end) = (partition.log_start_offset(), partition.high_watermark());
-        let written = match as_json {
-            true => writeln!(out, "{}", json!({"partition": number, "start": start, "end": end})),
-            false => writeln!(out, "partition {number}: offsets {start} to {end}"),
-        };
-        written.map_err(|e| io_error(&e))?;
-    }
+    let row = |(number, partition): (usize, &std::sync::Arc<fleuve_journal::Partition>)| {
+        vec![json!(number), json!(partition.log_start_offset()), json!(partition.high_watermark())]
+    };
+    let rows = topic.partitions().iter().enumerate().map(row).collect();
     drop(topic);
-    workspace.close()
-}
-
-/// `fleuve topic rm NAME`
-pub fn remove(name: &str, data: &DataArguments) -> Result<()> {
-    let mut workspace = Workspace::open_existing(data.data.as_ref())?;
-    workspace.require_log()?.delete_topic(name)?;
-    say(format!("{name} removed\n"))?;
-    workspace.close()
-}
-
-/// `fleuve produce TOPIC`
-pub fn produce(arguments: &ProduceArguments) -> Result<()> {
-    let mut workspace = Workspace::open(arguments.data.data.as_ref())?;
-    let log = workspace.require_log()?.clone();
-    let key = arguments.key.as_ref().map(|path| path.trim_start_matches('.').split('.').map(str::to_owned).collect());
-    let batch_records = usize::from(arguments.file.is_none() && stdin().is_terminal());
-    let options = ProduceOptions { key, partitions: 1, batch_records };
-    let mut input: Box<dyn BufRead> = match &arguments.file {
-        Some(path) => {
-            let file = File::open(path).map_err(|e| Error::io(format!("read {}", path.display()), &e))?;
-            Box::new(BufReader::new(file))
-        }
-        None => Box::new(stdin().lock()),
-    };
-    let produced = produce_lines(&workspace.env, &log, &arguments.topic, &mut input, &options);
-    drop(log);
     workspace.close()?;
-    eprintln!("{} records written to {}", produced?, arguments.topic);
+    Ok(rows)
+}
+
+fn describe_remote(name: &str, client: &mut Client, as_json: bool) -> Result<()> {
+    let topic = client.topic(name)?;
+    let rows = remote_partitions(&topic, client)?;
+    if listing::is_json(as_json) {
+        return listing::print(&PARTITION, rows, as_json);
+    }
+    say(format!("{name}  id {}\n\n", if topic.id.is_empty() { "-" } else { &topic.id }))?;
+    listing::print(&PARTITION, rows, as_json)?;
+    let configs = client.topic_configs(name)?;
+    let stated = configs.into_iter().filter(|config| config.stated);
+    let rows: Vec<Vec<Value>> = stated.map(|config| vec![json!(config.name), json!(config.value)]).collect();
+    if !rows.is_empty() {
+        say("\n")?;
+        listing::print(&["setting", "value"], rows, as_json)?;
+    }
     Ok(())
 }
 
-/// `fleuve consume TOPIC`
-pub fn consume(arguments: &ConsumeArguments, as_json: bool) -> Result<()> {
-    let mut workspace = Workspace::open_existing(arguments.data.data.as_ref())?;
-    let log = workspace.require_log()?.clone();
-    let from = parse_from(&arguments.from, workspace.env.clock.now_ms())?;
-    let options = ConsumeOptions { from, follow: arguments.follow, partition: None };
-    let mut left = arguments.count.unwrap_or(u64::MAX);
-    let mut out = BufWriter::new(stdout().lock());
-    let mut visit = |partition: u32, record: &Record<'_>| {
-        if left == 0 {
-            return Ok(ControlFlow::Break(()));
-        }
-        left -= 1;
-        let written = match as_json {
-            true => writeln!(out, "{}", record_json(&arguments.topic, partition, record)),
-            false => write_record(&arguments.output, &arguments.topic, partition, record, &mut out),
-        };
-        written.and_then(|()| if arguments.follow { out.flush() } else { Ok(()) }).map_err(|e| io_error(&e))?;
-        Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+fn remote_partitions(topic: &TopicInfo, client: &mut Client) -> Result<Vec<Vec<Value>>> {
+    let (start, end) = (client.earliest_offsets(topic)?, client.latest_offsets(topic)?);
+    let row = |partition: &fleuve_connect::kafka::client::PartitionInfo| {
+        let number = partition.number;
+        vec![
+            json!(number),
+            json!(start.get(&number)),
+            json!(end.get(&number)),
+            json!(partition.leader),
+            json!(partition.replicas),
+            json!(partition.in_sync),
+        ]
     };
-    let consumed = consume_topic(&log, &arguments.topic, &options, &signals::stop_requested, &mut visit);
-    out.flush().map_err(|e| io_error(&e))?;
-    drop(log);
-    workspace.close()?;
-    consumed
+    Ok(topic.partitions.iter().map(row).collect())
 }
 
-/// `beginning`, `end`, an offset, or a time ago such as `10m`.
-fn parse_from(text: &str, now_ms: i64) -> Result<From> {
-    match text {
-        "beginning" | "start" => return Ok(From::Start),
-        "end" => return Ok(From::End),
-        _ => {}
+fn alter(name: &str, partitions: Option<i32>, configs: &[String], target: &TargetArguments) -> Result<()> {
+    if partitions.is_none() && configs.is_empty() {
+        let message = "nothing is to be altered";
+        return Err(Error::input("E019", message).with_hint("give --partitions N or --config KEY=VALUE"));
     }
-    if let Ok(offset) = text.parse() {
-        return Ok(From::Offset(offset));
+    let changes = configs.iter().map(|config| change(config)).collect::<Result<Vec<_>>>()?;
+    let mut client = client(target)?;
+    if let Some(count) = partitions {
+        client.add_partitions(name, count)?;
     }
-    let unknown =
-        || Error::input("E019", format!("--from takes beginning, end, an offset or a time ago, not `{text}`"));
-    let ago = fleuve_sql::settings::duration(text).map_err(|()| unknown().with_hint("for example 10m or 2 h"))?;
-    Ok(From::Timestamp(now_ms - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)))
+    if !changes.is_empty() {
+        client.alter_topic(name, &changes)?;
+    }
+    say(format!("{name} altered\n"))?;
+    Ok(())
 }
 
-/// A record as kcat's `-J` has it, with the timestamp in ms since 1970. What is not UTF-8 has replacement characters.
-fn record_json(topic: &str, partition: u32, record: &Record<'_>) -> serde_json::Value {
-    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    json!({"topic": topic, "partition": partition, "offset": record.offset, "ts": record.timestamp_ms,
-           "key": text(record.key), "payload": text(record.value)})
-}
-
-/// Writes a record along a kcat format.
-fn write_record(
-    format: &str,
-    topic: &str,
-    partition: u32,
-    record: &Record<'_>,
-    out: &mut dyn Write,
-) -> std::io::Result<()> {
-    let mut bytes = format.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'%' => match bytes.next() {
-                Some(b't') => write!(out, "{topic}")?,
-                Some(b'p') => write!(out, "{}", partition)?,
-                Some(b'o') => write!(out, "{}", record.offset)?,
-                Some(b'T') => write!(out, "{}", record.timestamp_ms)?,
-                Some(b'k') => out.write_all(record.key.unwrap_or_default())?,
-                Some(b'v' | b's') => out.write_all(record.value.unwrap_or_default())?,
-                Some(other) => out.write_all(&[b'%', other])?,
-                None => out.write_all(b"%")?,
-            },
-            b'\\' => match bytes.next() {
-                Some(b'n') => out.write_all(b"\n")?,
-                Some(b't') => out.write_all(b"\t")?,
-                Some(other) => out.write_all(&[b'\\', other])?,
-                None => out.write_all(b"\\")?,
-            },
-            byte => out.write_all(&[byte])?,
+fn delete(name: &str, target: &TargetArguments) -> Result<()> {
+    match Target::open(target, false)? {
+        Target::Broker(mut client) => client.delete_topic(name)?,
+        Target::Data(mut workspace) => {
+            workspace.require_log()?.delete_topic(name)?;
+            workspace.close()?;
         }
     }
+    say(format!("{name} deleted\n"))?;
     Ok(())
+}
+
+fn delete_records(
+    name: &str,
+    before: Option<i64>,
+    partition: Option<i32>,
+    target: &TargetArguments,
+    as_json: bool,
+) -> Result<()> {
+    let mut client = client(target)?;
+    let topic = client.topic(name)?;
+    let numbers = match partition {
+        Some(number) => vec![number],
+        None => topic.partitions.iter().map(|partition| partition.number).collect(),
+    };
+    // -1 stands for all that are there.
+    let before = before.unwrap_or(-1);
+    let row = |number: i32| Ok(vec![json!(number), json!(client.delete_records(&topic, number, before)?)]);
+    let rows = numbers.into_iter().map(row).collect::<Result<Vec<_>>>()?;
+    listing::print(&["partition", "start"], rows, as_json)
 }

@@ -4,6 +4,8 @@ mod arrow_stream;
 mod changes;
 mod csv;
 mod json;
+pub mod listing;
+pub mod record;
 mod table;
 mod vertical;
 

@@ -5,16 +5,17 @@ mod pipelines;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleuve_base::{Env, Result};
+use fleuve_base::{Env, Error, Result, fs};
 use fleuve_broker::Broker;
 use fleuve_journal::{Log, LogOptions, RecoveryReport};
 use fleuve_server::{Bound, Server};
 
 use crate::args::ServeArguments;
+use crate::commands::target::LISTENERS_FILE;
 use crate::config::{self, Given, Origin, Settings};
 use crate::output::io_error;
 use crate::report::Failure;
@@ -40,6 +41,7 @@ pub fn run(arguments: &ServeArguments, json: bool) -> Result<(), Failure> {
     let broker = Broker::open(env.clone(), Arc::clone(&log), settings.broker.clone())?;
     let addresses = bound.addresses();
     let server = bound.serve(broker);
+    note_listeners(&env, &settings.data, &addresses)?;
     announce(&addresses, json)?;
     tracing::info!(data = %settings.data.display(), milliseconds = started.elapsed().as_millis() as u64, "ready");
     let own = addresses.iter().map(|(_, address)| address.to_string());
@@ -66,6 +68,15 @@ pub fn settings(arguments: &ServeArguments) -> Result<Settings> {
     flag("run", "run", (!scripts.is_empty()).then(|| scripts.join(",")));
     flags.extend(arguments.kafka.iter().map(|text| config::listener_flag(text)));
     config::load(arguments.config.as_deref(), std::env::vars_os(), flags)
+}
+
+/// Leaves word for the tools that find the data directory in use. It is old after a stop, and then nobody looks.
+fn note_listeners(env: &Env, data: &Path, addresses: &[(String, SocketAddr)]) -> Result<()> {
+    let kafka = addresses.iter().filter(|(name, _)| name != "http");
+    let text: String = kafka.map(|(_, address)| format!("{address}\n")).collect();
+    let path = data.join(LISTENERS_FILE);
+    fs::write_atomically(&*env.fs, &path, text.as_bytes())
+        .map_err(|e| Error::io(format_args!("write {}", path.display()), &e))
 }
 
 /// One line for each listener, once clients may come.

@@ -96,7 +96,7 @@ fn records_are_produced_and_consumed() {
     let topics = place.fleuve(&["topic", "ls", "--json", "--data", "d"]).succeeds();
     assert_eq!(topics, "{\"name\":\"orders\",\"partitions\":1,\"records\":2}\n");
     let described = place.fleuve(&["topic", "describe", "orders", "--data", "d"]).succeeds();
-    assert_eq!(described, "partition 0: offsets 0 to 2\n");
+    assert_eq!(described, "{\"end\":2,\"partition\":0,\"start\":0}\n");
     place.fleuve(&["topic", "rm", "orders", "--data", "d"]).succeeds();
     assert_eq!(place.fleuve(&["consume", "orders", "--data", "d"]).status, 1);
 }

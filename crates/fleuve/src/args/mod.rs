@@ -4,6 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod tools;
+
+pub use tools::{
+    AclCommand, AclRule, ConsumeArguments, GroupCommand, ProduceArguments, ResetArguments, TargetArguments,
+    TopicCommand, UserCommand,
+};
+
 /// Streams, SQL and storage in one program.
 #[derive(Debug, Parser)]
 #[command(name = "fleuve", version, about, disable_help_subcommand = true, propagate_version = true)]
@@ -40,9 +47,18 @@ pub enum Command {
     /// List, stop and remove pipelines
     #[command(subcommand)]
     Job(JobCommand),
-    /// List, describe and remove topics
+    /// List, create, describe, alter and delete topics
     #[command(subcommand)]
     Topic(TopicCommand),
+    /// List, describe, reset and delete consumer groups
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// List, add and delete users
+    #[command(subcommand)]
+    User(UserCommand),
+    /// List, add and delete access rules
+    #[command(subcommand)]
+    Acl(AclCommand),
     /// Run one journalled epoch of a pipeline again and show what went in and came out
     Replay(ReplayArguments),
     /// Show or check what `serve` is told
@@ -225,44 +241,6 @@ pub struct PlayArguments {
     pub data: DataArguments,
 }
 
-/// Arguments of `produce`.
-#[derive(Debug, Args)]
-pub struct ProduceArguments {
-    /// The topic; created with one partition if there is none
-    pub topic: String,
-    /// Read from a file instead of standard input
-    #[arg(short = 'f', long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Take the record's key from a field of the JSON value, for example .id
-    #[arg(long, value_name = "PATH")]
-    pub key: Option<String>,
-    /// Where everything durable lies.
-    #[command(flatten)]
-    pub data: DataArguments,
-}
-
-/// Arguments of `consume`.
-#[derive(Debug, Args)]
-pub struct ConsumeArguments {
-    /// The topic
-    pub topic: String,
-    /// A line for each record: %t topic, %p partition, %o offset, %T timestamp, %k key, %v value, \n \t
-    #[arg(short = 'f', long = "output", value_name = "FORMAT", default_value = "%v\\n")]
-    pub output: String,
-    /// Where to start: beginning, end, an offset, or a time ago such as 10m
-    #[arg(long, default_value = "beginning")]
-    pub from: String,
-    /// Stop after so many records
-    #[arg(short = 'n', long)]
-    pub count: Option<u64>,
-    /// Wait for more at the end
-    #[arg(long)]
-    pub follow: bool,
-    /// Where everything durable lies.
-    #[command(flatten)]
-    pub data: DataArguments,
-}
-
 /// `job …`
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
@@ -279,29 +257,6 @@ pub enum JobCommand {
     /// Forget a pipeline: its plan, its snapshots and its place in its sources
     Rm {
         /// The pipeline's name
-        name: String,
-        /// Where everything durable lies.
-        #[command(flatten)]
-        data: DataArguments,
-    },
-}
-
-/// `topic …`
-#[derive(Debug, Subcommand)]
-pub enum TopicCommand {
-    /// List the topics of a data directory
-    Ls(DataArguments),
-    /// Show a topic's partitions and offsets
-    Describe {
-        /// The topic's name
-        name: String,
-        /// Where everything durable lies.
-        #[command(flatten)]
-        data: DataArguments,
-    },
-    /// Delete a topic and its records
-    Rm {
-        /// The topic's name
         name: String,
         /// Where everything durable lies.
         #[command(flatten)]
