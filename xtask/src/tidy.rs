@@ -39,7 +39,7 @@ const ROOT: [&str; 26] = [
 /// The layers from the bottom up; a crate may depend on crates of lower layers, or on those listed before it in its own.
 const LAYERS: [&[&str]; 8] = [
     &["base"],
-    &["record", "format", "wire"],
+    &["record", "format", "wire", "sketch"],
     &["journal", "state", "plan"],
     &["functions"],
     &["flow", "sql", "broker"],
