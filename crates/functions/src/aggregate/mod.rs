@@ -17,7 +17,8 @@
 //! use fleuve_plan::AggregateCall;
 //!
 //! let sum = AggregateCall {
-//!     function: "sum".into(), args: vec![0], distinct: false, filter: None, data_type: DataType::Int64,
+//!     function: "sum".into(), args: vec![0], parameters: vec![], distinct: false, filter: None,
+//!     data_type: DataType::Int64,
 //! };
 //! let mut set = AggregateSet::new(&[sum], &[DataType::Int64], false, false)?;
 //! let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 20, 300]));
