@@ -11,4 +11,17 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod codec;
+pub mod confidence;
+pub mod distinct;
+pub mod hash;
+mod int_set;
+pub mod moment;
 pub mod random;
+#[cfg(test)]
+mod trials;
+
+/// The error that an argument, or a stored summary, cannot be used.
+pub(crate) fn invalid(message: impl Into<String>) -> fleuve_base::Error {
+    fleuve_base::Error::input("E304", message)
+}

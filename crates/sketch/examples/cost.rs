@@ -1,0 +1,71 @@
+//! What each summary costs: nanoseconds an item and bytes of state, beside what other crates need for the same.
+//!
+//! `cargo run --release -p fleuve-sketch --example cost [WORD]` prints a row for each summary whose name contains the word.
+
+use fleuve_sketch::distinct::{AmsF0, Bjkst, Hll};
+use fleuve_sketch::moment::AmsF2;
+use fleuve_sketch::random::Generator;
+use hyperloglogplus::HyperLogLog as _;
+use std::hint::black_box;
+use std::time::Instant;
+
+/// How many items a batch has, as in Arrow.
+const BATCH: usize = 8192;
+
+/// A table of what was measured.
+struct Table {
+    word: String,
+}
+
+impl Table {
+    /// Measures one summary: makes it, feeds it, and asks for its bytes; the best of three runs.
+    fn row<S>(&self, name: &str, items: &[i64], new: impl Fn() -> S, add: impl Fn(&mut S, &[i64]), bytes: impl Fn(&S) -> usize) {
+        if !name.contains(&self.word) {
+            return;
+        }
+        let runs = (0..3).map(|_| {
+            let mut summary = new();
+            let start = Instant::now();
+            items.chunks(BATCH).for_each(|batch| add(black_box(&mut summary), black_box(batch)));
+            let nanos = start.elapsed().as_nanos() as f64 / items.len() as f64;
+            (nanos, bytes(&summary))
+        });
+        let (nanos, bytes) = runs.min_by(|a, b| a.0.total_cmp(&b.0)).expect("three runs");
+        println!("{name:<44} {nanos:>10.2} ns {:>10.1} M/s {bytes:>10} bytes", 1000.0 / nanos);
+    }
+}
+
+fn main() {
+    let table = Table { word: std::env::args().nth(1).unwrap_or_default() };
+    let mut random = Generator::new(1);
+    let many: Vec<i64> = (0..16 << 20).map(|_| random.next_u64() as i64).collect();
+    let some = &many[..1 << 20];
+    distinct(&table, &many, some);
+    moments(&table, some);
+}
+
+fn distinct(table: &Table, many: &[i64], some: &[i64]) {
+    table.row("AMS_F0 one copy", many, || AmsF0::new(1, None).expect("valid"), |s, b| s.update_all(b), AmsF0::bytes);
+    let some_less = &some[..1 << 16];
+    table.row("AMS_F0 95 %", some_less, || AmsF0::new(1, Some(0.95)).expect("valid"), |s, b| s.update_all(b), AmsF0::bytes);
+    for (name, error, confidence) in [("BJKST 5 %", 0.05, None), ("BJKST 2 %", 0.02, None), ("BJKST 5 %, 95 %", 0.05, Some(0.95))] {
+        table.row(name, many, || Bjkst::new(1, error, confidence).expect("valid"), |s, b| s.update_all(b), Bjkst::bytes);
+    }
+    for precision in [12, 14] {
+        let name = format!("HLL precision {precision}");
+        table.row(&name, many, || Hll::new(precision).expect("valid"), |s, b| s.update_all(b), Hll::bytes);
+        let theirs = || datasketches::hll::HllSketch::new(precision, datasketches::hll::HllType::Hll8).expect("valid");
+        let name = format!("  datasketches HLL {precision}");
+        table.row(&name, many, theirs, |s, b| b.iter().for_each(|x| s.update(*x)), |s| s.estimated_size());
+        let theirs = || {
+            hyperloglogplus::HyperLogLogPlus::<i64, _>::new(precision, std::hash::RandomState::new()).expect("valid")
+        };
+        let name = format!("  hyperloglogplus HLL {precision}");
+        table.row(&name, some, theirs, |s, b| b.iter().for_each(|x| s.insert(x)), |_| 6 * (1 << precision) / 8);
+    }
+}
+
+fn moments(table: &Table, some: &[i64]) {
+    let some = &some[..1 << 17];
+    table.row("AMS_F2 10 %, 95 %", some, || AmsF2::new(1, 0.1, 0.95).expect("valid"), |s, b| s.update_all(b), AmsF2::bytes);
+}

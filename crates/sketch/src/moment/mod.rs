@@ -1,0 +1,6 @@
+//! Frequency moments: how unevenly items are spread.
+
+mod ams;
+mod counters;
+
+pub use ams::AmsF2;
