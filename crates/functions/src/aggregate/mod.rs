@@ -38,6 +38,7 @@ pub mod ordered;
 mod output;
 pub mod set;
 pub mod sum;
+pub mod summary;
 
 pub use accumulator::{Accumulator, Rows};
 pub use set::AggregateSet;

@@ -15,6 +15,6 @@ mod spec;
 mod stored;
 mod table;
 
-pub use constants::{Constant, Constants};
+pub use constants::{Constant, ConstantKind, Constants};
 pub use spec::{Returns, Spec, Takes};
 pub use table::{SUMMARIES, find};
