@@ -11,4 +11,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod estimate;
+pub mod exact;
+pub mod magnitude;
+pub mod normal;
 pub mod random;
+pub mod sample;
+pub mod statistics;
+pub mod stored;
