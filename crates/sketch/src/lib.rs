@@ -14,10 +14,17 @@
 mod codec;
 pub mod confidence;
 pub mod distinct;
+pub mod estimate;
+pub mod exact;
 pub mod hash;
 mod int_set;
+pub mod magnitude;
 pub mod moment;
+pub mod normal;
 pub mod random;
+pub mod sample;
+pub mod statistics;
+pub mod stored;
 #[cfg(test)]
 mod trials;
 

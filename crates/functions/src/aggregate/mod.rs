@@ -7,7 +7,7 @@
 //!
 //! **Invariants.** The values of a group are a function of the multiset of its rows: not of their order, of how they were
 //! cut into batches or merged from parts, nor of rows that came and were retracted. Sums of floats are exact until they
-//! are read ([`exact`]).
+//! are read ([`fleuve_sketch::exact`]).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,7 +30,6 @@
 pub mod accumulator;
 pub mod count;
 pub mod distinct;
-pub mod exact;
 pub mod extreme;
 pub mod key;
 pub mod moments;

@@ -16,5 +16,5 @@ mod stored;
 mod table;
 
 pub use constants::{Constant, ConstantKind, Constants};
-pub use spec::{Returns, Spec, Takes};
+pub use spec::{Returns, Spec, Takes, top_type};
 pub use table::{SUMMARIES, find};

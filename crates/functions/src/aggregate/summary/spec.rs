@@ -1,6 +1,8 @@
 //! What there is to know about a summary as a function of SQL.
 
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
 use fleuve_base::{Error, Result};
 use fleuve_plan::Literal;
 
@@ -32,6 +34,18 @@ pub enum Returns {
     Stored,
     /// ARRAY<ROW<item, count, low, high>>, by falling counts; `item` has the column's type.
     Top,
+}
+
+/// The type of [`Returns::Top`] over items of a type.
+pub fn top_type(item: &DataType) -> DataType {
+    let field = |name: &str, data_type: DataType| Field::new(name, data_type, true);
+    let fields = vec![
+        field("item", item.clone()),
+        field("count", DataType::Int64),
+        field("low", DataType::Int64),
+        field("high", DataType::Int64),
+    ];
+    DataType::List(Arc::new(Field::new_list_field(DataType::Struct(fields.into()), true)))
 }
 
 /// Makes an accumulator for columns of these types.
@@ -87,7 +101,7 @@ impl Spec {
     pub fn create(&self, columns: &[DataType], parameters: &[Literal], retracts: bool) -> Result<Box<dyn Accumulator>> {
         let name = self.name.to_uppercase();
         if retracts && !self.retractable {
-            return Err(Error::unsupported("E205", format!("{name} cannot take a row back, and its input may ask for it"))
+            return Err(Error::unsupported("E206", format!("{name} cannot take a row back, and its input may ask for it"))
                 .with_hint("summarise an append-only stream: the input before it is aggregated or joined"));
         }
         if columns.len() != self.columns() || !columns.iter().all(|column| self.takes_type(column)) {
