@@ -14,6 +14,7 @@
 mod codec;
 pub mod confidence;
 pub mod distinct;
+pub mod frequency;
 pub mod hash;
 mod int_set;
 pub mod moment;
