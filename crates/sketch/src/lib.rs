@@ -18,6 +18,7 @@ pub mod frequency;
 pub mod hash;
 mod int_set;
 pub mod moment;
+pub mod quantile;
 pub mod random;
 #[cfg(test)]
 mod trials;

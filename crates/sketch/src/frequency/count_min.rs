@@ -45,7 +45,7 @@ const EMPTY: u8 = 1;
 /// ```
 /// # use fleuve_sketch::frequency::CountMin;
 /// let mut counts = CountMin::new(0.01, 0.99)?;
-/// counts.update("cat");
+/// counts.update("cat")?;
 /// assert_eq!(counts.estimate("cat").value, 1.0);
 /// # Ok::<(), fleuve_base::Error>(())
 /// ```
@@ -96,9 +96,11 @@ impl CountMin {
     }
 
     /// Adds an item.
-    pub fn update<I: Item + ?Sized>(&mut self, item: &I) {
-        // A weight of 1 overflows nothing before 2⁵³ items.
-        let _ = self.update_weighted(item, 1);
+    ///
+    /// # Errors
+    /// If more than 2⁵³ items would have been counted; nothing is counted then.
+    pub fn update<I: Item + ?Sized>(&mut self, item: &I) -> Result<()> {
+        self.update_weighted(item, 1)
     }
 
     /// Adds an item so many times.
@@ -115,11 +117,15 @@ impl CountMin {
     }
 
     /// Adds items.
-    pub fn update_all<I: Item>(&mut self, items: &[I]) {
-        if items.is_empty() || self.count_in(items.len() as u64).is_err() {
-            return;
+    ///
+    /// # Errors
+    /// If more than 2⁵³ items would have been counted; nothing is counted then.
+    pub fn update_all<I: Item>(&mut self, items: &[I]) -> Result<()> {
+        if !items.is_empty() {
+            self.count_in(items.len() as u64)?;
+            on_wide_vectors(UpdateRows { shape: &self.shape, counters: &mut self.counters, items });
         }
-        on_wide_vectors(UpdateRows { shape: &self.shape, counters: &mut self.counters, items });
+        Ok(())
     }
 
     fn count_in(&mut self, weight: u64) -> Result<()> {
@@ -206,7 +212,7 @@ impl CountMin {
             let mut floats = Reader::new(reader.take(count * 8)?, WHAT);
             summary.counters = (0..count).map(|_| read_count(&mut floats)).collect::<Result<_>>()?;
             summary.total = total;
-            let rows_add_up = summary.counters.chunks(width as usize).all(|row| row.iter().sum::<u64>() == total);
+            let rows_add_up = summary.counters.chunks(width as usize).all(|row| row.iter().map(|count| u128::from(*count)).sum::<u128>() == u128::from(total));
             reader.demand(rows_add_up && total > 0, "the counters of a row do not add up")?;
         }
         reader.finish()?;
@@ -214,7 +220,7 @@ impl CountMin {
     }
 }
 
-/// A count as a float. A row has fewer than 2²⁶ of them, so that their sum does not overflow before it is compared.
+/// A count, which is stored as a float.
 fn read_count(reader: &mut Reader<'_>) -> Result<u64> {
     let float = reader.f64()?;
     let whole = float >= 0.0 && float <= TOTAL_MAX as f64 && float.fract() == 0.0;
@@ -247,7 +253,7 @@ impl<I: Item> Work for UpdateRows<'_, I> {
 #[derive(Clone, Copy)]
 struct Remainder {
     divisor: u64,
-    /// 2⁹⁶ over the divisor, rounded up.
+    /// 2¹²⁸ over the divisor, rounded up.
     inverse: u128,
 }
 
@@ -320,7 +326,7 @@ mod tests {
             let mut random = Generator::new(seed);
             let (item, mut summary) = (random.next_u64(), CountMin::new(0.1, confidence).unwrap());
             let others: Vec<u64> = (0..60).map(|_| random.next_u64()).collect();
-            summary.update_all(&others);
+            summary.update_all(&others).unwrap();
             summary.update_weighted(&item, 3).unwrap();
             meddle(&mut summary);
             let estimate = summary.estimate(&item);
@@ -365,11 +371,11 @@ mod tests {
         #[test]
         fn parts_merge_to_the_whole(items in prop::collection::vec(0i64..99, 0..600), parts in 1usize..5) {
             let mut whole = CountMin::new(0.05, 0.9).unwrap();
-            items.iter().for_each(|item| whole.update(item));
+            items.iter().for_each(|item| whole.update(item).unwrap());
             let mut merged = whole.empty();
             for part in items.chunks(items.len() / parts + 1).rev() {
                 let mut summary = whole.empty();
-                summary.update_all(part);
+                summary.update_all(part).unwrap();
                 merged.merge(&CountMin::from_bytes(&summary.to_bytes()).unwrap()).unwrap();
             }
             prop_assert_eq!(merged.to_bytes(), whole.to_bytes());
@@ -379,13 +385,13 @@ mod tests {
         fn strange_bytes_are_refused_or_read(bytes: Vec<u8>, at: usize, byte: u8) {
             let _ = CountMin::from_bytes(&bytes);
             let mut summary = CountMin::new(0.5, 0.7).unwrap();
-            ["a", "b", "b"].iter().for_each(|text| summary.update(*text));
+            ["a", "b", "b"].iter().for_each(|text| summary.update(*text).unwrap());
             let mut bytes = summary.to_bytes();
             let place = at % bytes.len();
             prop_assert!(CountMin::from_bytes(&bytes[..place]).is_err());
             bytes[place] = byte;
             if let Ok(mut read) = CountMin::from_bytes(&bytes) {
-                read.update("c");
+                let _ = read.update("c");
                 read.estimate("c");
             }
         }
