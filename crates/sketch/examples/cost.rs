@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p fleuve-sketch --example cost [WORD]` prints a row for each summary whose name contains the word.
 
-use fleuve_sketch::distinct::{AmsF0, Bjkst, Hll};
+use fleuve_sketch::distinct::{AmsF0, Bjkst, Hll, Theta};
 use fleuve_sketch::moment::AmsF2;
 use fleuve_sketch::random::Generator;
 use hyperloglogplus::HyperLogLog as _;
@@ -41,6 +41,7 @@ fn main() {
     let many: Vec<i64> = (0..16 << 20).map(|_| random.next_u64() as i64).collect();
     let some = &many[..1 << 20];
     distinct(&table, &many, some);
+    theta(&table, &many);
     moments(&table, some);
 }
 
@@ -63,6 +64,12 @@ fn distinct(table: &Table, many: &[i64], some: &[i64]) {
         let name = format!("  hyperloglogplus HLL {precision}");
         table.row(&name, some, theirs, |s, b| b.iter().for_each(|x| s.insert(x)), |_| 6 * (1 << precision) / 8);
     }
+}
+
+fn theta(table: &Table, many: &[i64]) {
+    table.row("Theta 4096", many, || Theta::new(12).expect("valid"), |s, b| s.update_all(b), Theta::bytes);
+    let theirs = || datasketches::theta::ThetaSketchBuilder::default().build().expect("valid");
+    table.row("  datasketches Theta 4096", many, theirs, |s, b| b.iter().for_each(|x| s.update(*x)), |s| s.estimated_size());
 }
 
 fn moments(table: &Table, some: &[i64]) {

@@ -6,7 +6,7 @@
 use super::hll_estimate::{REGISTER_MAX, estimate};
 use crate::confidence::Estimate;
 use crate::hash::murmur::DEFAULT_SEED;
-use crate::hash::{HASHED_AT_ONCE, Item};
+use crate::hash::{HASHED_AT_ONCE, Item, Work, on_wide_vectors};
 use crate::int_set::IntSet;
 use crate::invalid;
 use fleuve_base::Result;
@@ -95,7 +95,7 @@ impl Hll {
             rest = others;
         }
         if let State::Dense(registers) = &mut self.state {
-            update_registers(registers, rest);
+            on_wide_vectors(UpdateRegisters { registers, items: rest });
         }
     }
 
@@ -179,18 +179,29 @@ fn estimate_sparse(coupons: f64) -> f64 {
     (coupons + coupons * coupons / f64::from(6 << SLOT_BITS)).round()
 }
 
-#[inline]
+#[inline(always)]
 fn raise(registers: &mut [u8], coupon: u32) {
     let slot = (coupon & ((1 << SLOT_BITS) - 1)) as usize & (registers.len() - 1);
-    registers[slot] = registers[slot].max((coupon >> SLOT_BITS) as u8);
+    let value = (coupon >> SLOT_BITS) as u8;
+    if value > registers[slot] {
+        registers[slot] = value;
+    }
 }
 
 /// Hashes many items before it looks at registers: the first loop becomes vector instructions, the second hardly ever branches.
-fn update_registers<I: Item>(registers: &mut [u8], items: &[I]) {
-    let mut coupons = [0; HASHED_AT_ONCE];
-    for chunk in items.chunks(HASHED_AT_ONCE) {
-        coupons.iter_mut().zip(chunk).for_each(|(to, item)| *to = coupon(item.murmur(DEFAULT_SEED)));
-        coupons[..chunk.len()].iter().for_each(|coupon| raise(registers, *coupon));
+struct UpdateRegisters<'a, I> {
+    registers: &'a mut [u8],
+    items: &'a [I],
+}
+
+impl<I: Item> Work for UpdateRegisters<'_, I> {
+    #[inline(always)]
+    fn run(self) {
+        let mut coupons = [0; HASHED_AT_ONCE];
+        for chunk in self.items.chunks(HASHED_AT_ONCE) {
+            coupons.iter_mut().zip(chunk).for_each(|(to, item)| *to = coupon(item.murmur(DEFAULT_SEED)));
+            coupons[..chunk.len()].iter().for_each(|coupon| raise(self.registers, *coupon));
+        }
     }
 }
 

@@ -10,10 +10,13 @@ pub mod field;
 mod fold;
 mod item;
 pub mod murmur;
+mod wide;
 
 pub use family::{Cubic, Linear};
 pub use fold::Fold;
 pub use item::Item;
+pub(crate) use item::canonical_bits;
+pub(crate) use wide::{Work, on_wide_vectors};
 
 /// How many items a summary hashes before it looks at the hashes: they stay in the first cache.
 pub(crate) const HASHED_AT_ONCE: usize = 256;

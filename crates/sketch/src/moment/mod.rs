@@ -3,4 +3,4 @@
 mod ams;
 mod counters;
 
-pub use ams::AmsF2;
+pub use ams::{AMS_F2_ERROR_MIN, AMS_F2_MEANS_MAX, AmsF2};
