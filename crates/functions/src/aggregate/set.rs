@@ -202,6 +202,11 @@ impl AggregateSet {
         Ok(())
     }
 
+    /// Ends an epoch's rows: to be called after the last [`AggregateSet::update`] and before the groups are read.
+    pub fn settle(&mut self) -> Result<()> {
+        self.parts.iter_mut().try_for_each(|part| part.accumulator.settle())
+    }
+
     /// The values of groups: a column for each call.
     pub fn evaluate(&self, groups: &[u32]) -> Result<Vec<ArrayRef>> {
         self.calls.iter().map(|call| self.value(call, groups)).collect()

@@ -51,6 +51,11 @@ impl TDigest {
         Ok(TDigest { digest })
     }
 
+    /// Another summary of nothing.
+    pub fn empty(&self) -> Self {
+        TDigest { digest: TDigestMut::new(self.digest.k()).expect("the parameter was accepted before") }
+    }
+
     /// Adds an item; NaN and infinities are passed over.
     #[inline]
     pub fn update(&mut self, item: f64) {

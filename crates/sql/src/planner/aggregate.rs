@@ -227,7 +227,7 @@ impl Lowering {
             data_type: data_type.clone(),
         };
         if let Some(spec) = summary {
-            self.constants(spec, &params.args, input, schema, &mut call)?;
+            self.parameters(spec, &params.args, input, schema, &mut call)?;
             let types: Vec<DataType> = call.args.iter().map(|arg| needed.fields[*arg].data_type().clone()).collect();
             let retracts = self.graph.changelog(input) == Changelog::Retract;
             let checked = spec.create(&types, &call.parameters, retracts);
@@ -237,7 +237,7 @@ impl Lowering {
     }
 
     /// The constant arguments of a summary, and the pipeline's seed after them.
-    fn constants(
+    fn parameters(
         &self,
         spec: &summary::Spec,
         args: &[Logical],

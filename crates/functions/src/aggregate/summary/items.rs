@@ -9,7 +9,7 @@ use fleuve_base::{Error, Result};
 
 /// A column in one of the few forms that summaries tell apart.
 #[derive(Debug)]
-pub(super) enum Items {
+pub(crate) enum Items {
     /// Integers, BOOLEAN, dates, times and timestamps, as the numbers that they are stored as.
     Integers(Int64Array),
     /// FLOAT and DOUBLE.
@@ -22,13 +22,13 @@ pub(super) enum Items {
 
 impl Items {
     /// Whether a column of this type holds items.
-    pub(super) fn takes(data_type: &DataType) -> bool {
+    pub(crate) fn takes(data_type: &DataType) -> bool {
         use fleuve_state::key_table::values::{is_bytes, is_word};
         is_word(data_type) || is_bytes(data_type) || matches!(data_type, DataType::Decimal128(..) | DataType::Null)
     }
 
     /// The items of a column whose type [`Items::takes`].
-    pub(super) fn of(column: &ArrayRef) -> Result<Items> {
+    pub(crate) fn of(column: &ArrayRef) -> Result<Items> {
         use fleuve_state::key_table::values::is_bytes;
         Ok(match column.data_type() {
             DataType::Float32 | DataType::Float64 => Items::floats(column)?,
@@ -54,6 +54,31 @@ impl Items {
         }
     }
 }
+
+/// Calls `$visit` with the item of a row, whatever its type.
+macro_rules! with_item {
+    ($items:expr, $row:expr, $item:ident => $visit:expr) => {
+        match $items {
+            $crate::aggregate::summary::items::Items::Integers(values) => {
+                let $item = &values.value($row);
+                $visit
+            }
+            $crate::aggregate::summary::items::Items::Floats(values) => {
+                let $item = &values.value($row);
+                $visit
+            }
+            $crate::aggregate::summary::items::Items::Bytes(values) => {
+                let $item = values.value($row);
+                $visit
+            }
+            $crate::aggregate::summary::items::Items::Decimals(values) => {
+                let $item = &values.value($row).to_le_bytes()[..];
+                $visit
+            }
+        }
+    };
+}
+pub(crate) use with_item;
 
 fn integers(column: &ArrayRef) -> Result<Int64Array> {
     let column = match column.data_type() {

@@ -9,11 +9,13 @@
 
 pub mod constants;
 mod held;
-mod items;
+pub(crate) mod items;
 mod kinds;
+mod sorted;
 mod spec;
 mod stored;
 mod table;
+mod top;
 
 pub use constants::{Constant, ConstantKind, Constants};
 pub use spec::{Returns, Spec, Takes, top_type};

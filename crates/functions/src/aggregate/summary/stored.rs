@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
+use arrow::array::{ArrayRef, AsArray, BinaryArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use fleuve_base::{Error, Result};
@@ -11,26 +11,19 @@ use fleuve_base::{Error, Result};
 use super::super::accumulator::{Accumulator, Rows};
 use super::kinds::Summary;
 
-/// Merged summaries by group. Each group takes its shape (errors, seeds, sizes) from its first summary; one of another
+/// Merged summaries by group. Those of an epoch are merged in the order of their bytes, so that the order of rows does not
+/// matter where that of merging would. Each group takes its shape (errors, seeds, sizes) from its first summary; one of another
 /// shape is an error.
 pub(super) struct Merged<S> {
     groups: Vec<Option<S>>,
+    /// What came since the last epoch ended, with its group.
+    waiting: Vec<(u32, Box<[u8]>)>,
 }
 
 impl<S: Summary> Merged<S> {
     /// Without rows.
     pub(super) fn new() -> Self {
-        Merged { groups: Vec::new() }
-    }
-
-    fn add(&mut self, group: usize, bytes: &[u8]) -> Result<()> {
-        match &mut self.groups[group] {
-            Some(summary) => summary.merge_bytes(bytes),
-            none => {
-                *none = Some(S::from_bytes(bytes)?);
-                Ok(())
-            }
-        }
+        Merged { groups: Vec::new(), waiting: Vec::new() }
     }
 
     fn grow(&mut self, total_groups: usize) {
@@ -57,13 +50,14 @@ impl<S: Summary> Accumulator for Merged<S> {
         let column = cast(&rows.args[0], &DataType::Binary)
             .map_err(|e| Error::internal(format!("a column of summaries could not be read: {e}")))?;
         let column = column.as_binary::<i32>();
-        let mut result = Ok(());
-        rows.each(rows.valid().as_ref(), |row, group, _| {
-            if result.is_ok() {
-                result = self.add(group, column.value(row));
-            }
-        });
-        result
+        rows.each(rows.valid().as_ref(), |row, group, _| self.waiting.push((group as u32, column.value(row).into())));
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.sort_unstable();
+        waiting.iter().try_for_each(|(group, bytes)| add(&mut self.groups[*group as usize], bytes))
     }
 
     fn evaluate(&self, groups: &[u32]) -> Result<ArrayRef> {
@@ -81,8 +75,10 @@ impl<S: Summary> Accumulator for Merged<S> {
     fn merge(&mut self, groups: &[u32], total_groups: usize, saved: &[ArrayRef]) -> Result<()> {
         self.grow(total_groups);
         let saved = saved[0].as_binary_opt::<i32>().ok_or_else(|| Error::corrupt("a stored summary is not BYTES"))?;
-        let present = groups.iter().zip(saved).filter_map(|(group, bytes)| Some((*group as usize, bytes?)));
-        present.into_iter().try_for_each(|(group, bytes)| self.add(group, bytes))
+        for (group, bytes) in groups.iter().zip(saved).filter_map(|(group, bytes)| Some((group, bytes?))) {
+            add(&mut self.groups[*group as usize], bytes)?;
+        }
+        Ok(())
     }
 
     fn clear(&mut self, groups: &[u32]) {
@@ -94,6 +90,18 @@ impl<S: Summary> Accumulator for Merged<S> {
     }
 
     fn bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<Option<S>>() + self.groups.iter().flatten().map(S::bytes).sum::<usize>()
+        let waiting: usize = self.waiting.iter().map(|(_, bytes)| bytes.len() + size_of::<(u32, Box<[u8]>)>()).sum();
+        waiting + self.groups.capacity() * size_of::<Option<S>>() + self.groups.iter().flatten().map(S::bytes).sum::<usize>()
+    }
+}
+
+/// Adds all that a stored summary has seen to a group's, which takes its shape if it is the first.
+fn add<S: Summary>(group: &mut Option<S>, bytes: &[u8]) -> Result<()> {
+    match group {
+        Some(summary) => summary.merge_bytes(bytes),
+        none => {
+            *none = Some(S::from_bytes(bytes)?);
+            Ok(())
+        }
     }
 }
