@@ -19,7 +19,14 @@ struct Table {
 
 impl Table {
     /// Measures one summary: makes it, feeds it, and asks for its bytes; the best of three runs.
-    fn row<S>(&self, name: &str, items: &[i64], new: impl Fn() -> S, add: impl Fn(&mut S, &[i64]), bytes: impl Fn(&S) -> usize) {
+    fn row<S>(
+        &self,
+        name: &str,
+        items: &[i64],
+        new: impl Fn() -> S,
+        add: impl Fn(&mut S, &[i64]),
+        bytes: impl Fn(&S) -> usize,
+    ) {
         if !name.contains(&self.word) {
             return;
         }
@@ -48,9 +55,23 @@ fn main() {
 fn distinct(table: &Table, many: &[i64], some: &[i64]) {
     table.row("AMS_F0 one copy", many, || AmsF0::new(1, None).expect("valid"), |s, b| s.update_all(b), AmsF0::bytes);
     let some_less = &some[..1 << 16];
-    table.row("AMS_F0 95 %", some_less, || AmsF0::new(1, Some(0.95)).expect("valid"), |s, b| s.update_all(b), AmsF0::bytes);
-    for (name, error, confidence) in [("BJKST 5 %", 0.05, None), ("BJKST 2 %", 0.02, None), ("BJKST 5 %, 95 %", 0.05, Some(0.95))] {
-        table.row(name, many, || Bjkst::new(1, error, confidence).expect("valid"), |s, b| s.update_all(b), Bjkst::bytes);
+    table.row(
+        "AMS_F0 95 %",
+        some_less,
+        || AmsF0::new(1, Some(0.95)).expect("valid"),
+        |s, b| s.update_all(b),
+        AmsF0::bytes,
+    );
+    for (name, error, confidence) in
+        [("BJKST 5 %", 0.05, None), ("BJKST 2 %", 0.02, None), ("BJKST 5 %, 95 %", 0.05, Some(0.95))]
+    {
+        table.row(
+            name,
+            many,
+            || Bjkst::new(1, error, confidence).expect("valid"),
+            |s, b| s.update_all(b),
+            Bjkst::bytes,
+        );
     }
     for precision in [12, 14] {
         let name = format!("HLL precision {precision}");
@@ -69,10 +90,22 @@ fn distinct(table: &Table, many: &[i64], some: &[i64]) {
 fn theta(table: &Table, many: &[i64]) {
     table.row("Theta 4096", many, || Theta::new(12).expect("valid"), |s, b| s.update_all(b), Theta::bytes);
     let theirs = || datasketches::theta::ThetaSketchBuilder::default().build().expect("valid");
-    table.row("  datasketches Theta 4096", many, theirs, |s, b| b.iter().for_each(|x| s.update(*x)), |s| s.estimated_size());
+    table.row(
+        "  datasketches Theta 4096",
+        many,
+        theirs,
+        |s, b| b.iter().for_each(|x| s.update(*x)),
+        |s| s.estimated_size(),
+    );
 }
 
 fn moments(table: &Table, some: &[i64]) {
     let some = &some[..1 << 17];
-    table.row("AMS_F2 10 %, 95 %", some, || AmsF2::new(1, 0.1, 0.95).expect("valid"), |s, b| s.update_all(b), AmsF2::bytes);
+    table.row(
+        "AMS_F2 10 %, 95 %",
+        some,
+        || AmsF2::new(1, 0.1, 0.95).expect("valid"),
+        |s, b| s.update_all(b),
+        AmsF2::bytes,
+    );
 }

@@ -17,11 +17,13 @@ pub mod distinct;
 pub mod frequency;
 pub mod hash;
 mod int_set;
+pub mod membership;
 pub mod moment;
 pub mod quantile;
 pub mod random;
 #[cfg(test)]
 mod trials;
+pub mod window;
 
 /// The error that an argument, or a stored summary, cannot be used.
 pub(crate) fn invalid(message: impl Into<String>) -> fleuve_base::Error {

@@ -212,7 +212,10 @@ impl CountMin {
             let mut floats = Reader::new(reader.take(count * 8)?, WHAT);
             summary.counters = (0..count).map(|_| read_count(&mut floats)).collect::<Result<_>>()?;
             summary.total = total;
-            let rows_add_up = summary.counters.chunks(width as usize).all(|row| row.iter().map(|count| u128::from(*count)).sum::<u128>() == u128::from(total));
+            let rows_add_up = summary
+                .counters
+                .chunks(width as usize)
+                .all(|row| row.iter().map(|count| u128::from(*count)).sum::<u128>() == u128::from(total));
             reader.demand(rows_add_up && total > 0, "the counters of a row do not add up")?;
         }
         reader.finish()?;
