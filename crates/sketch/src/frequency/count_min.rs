@@ -270,7 +270,7 @@ impl Remainder {
         let fraction = self.inverse.wrapping_mul(u128::from(x));
         let (high, low) = ((fraction >> 64) as u64, fraction as u64);
         let divisor = u128::from(self.divisor);
-        ((u128::from(high) * divisor + (u128::from(low) * divisor >> 64)) >> 64) as u64
+        ((u128::from(high) * divisor + ((u128::from(low) * divisor) >> 64)) >> 64) as u64
     }
 }
 

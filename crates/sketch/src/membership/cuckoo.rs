@@ -80,7 +80,7 @@ impl Cuckoo {
     /// An item's fingerprint, which is not 0, and its first bucket.
     fn home<I: Item + ?Sized>(&self, item: &I) -> (u16, usize) {
         let (first, second) = item.murmur(self.seed);
-        let print = (u32::from(second as u16) * 0xffff >> 16) as u16 + 1;
+        let print = ((u32::from(second as u16) * 0xffff) >> 16) as u16 + 1;
         (print, first as usize & self.mask())
     }
 

@@ -409,7 +409,7 @@ mod tests {
         let shifted = kept(1, |summary| summary.levels.iter_mut().flatten().for_each(|item| *item += 150));
         assert!(shifted < 0.99, "{shifted}");
         let lost = kept(1, |summary| {
-            let level = summary.levels.len() - 2;
+            let level = summary.levels.len() - 1;
             summary.levels[level].clear();
         });
         assert!(lost < 0.99, "a level lost: {lost}");
