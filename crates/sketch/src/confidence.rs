@@ -32,7 +32,9 @@ pub(crate) fn check_error(error: f64, least: f64) -> Result<()> {
         return Err(invalid(format!("a relative error lies above 0 and is at most 1, but it is {error}")));
     }
     if error < least {
-        return Err(invalid(format!("the relative error {error} is below {least}, the least that this summary offers")));
+        return Err(invalid(format!(
+            "the relative error {error} is below {least}, the least that this summary offers"
+        )));
     }
     Ok(())
 }
@@ -57,7 +59,8 @@ pub(crate) fn at_least(least: u32, copies: u32, probability: f64) -> f64 {
     let mut sum = 0.0;
     for successes in 0..=copies {
         if successes >= least {
-            sum += (log_choose + f64::from(successes) * log_success + f64::from(copies - successes) * log_failure).exp();
+            sum +=
+                (log_choose + f64::from(successes) * log_success + f64::from(copies - successes) * log_failure).exp();
         }
         log_choose += f64::from(copies - successes).ln() - f64::from(successes + 1).ln();
     }

@@ -20,6 +20,7 @@ pub mod frequency;
 pub mod hash;
 mod int_set;
 pub mod magnitude;
+pub mod membership;
 pub mod moment;
 pub mod normal;
 pub mod quantile;
@@ -29,6 +30,7 @@ pub mod statistics;
 pub mod stored;
 #[cfg(test)]
 mod trials;
+pub mod window;
 
 /// The error that an argument, or a stored summary, cannot be used.
 pub(crate) fn invalid(message: impl Into<String>) -> fleuve_base::Error {

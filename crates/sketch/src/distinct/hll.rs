@@ -260,11 +260,14 @@ mod tests {
         let fewer = worst_share(|x| x % 500, |_| ());
         assert!(fewer < 0.9, "a hash with collisions: {fewer}");
         for bit in [1, 2, 4] {
-            let lost = worst_share(|x| x, |summary| {
-                if let State::Dense(registers) = &mut summary.state {
-                    registers.iter_mut().for_each(|register| *register &= !bit);
-                }
-            });
+            let lost = worst_share(
+                |x| x,
+                |summary| {
+                    if let State::Dense(registers) = &mut summary.state {
+                        registers.iter_mut().for_each(|register| *register &= !bit);
+                    }
+                },
+            );
             assert!(lost < 0.9, "without bit {bit}: {lost}");
         }
     }

@@ -7,7 +7,7 @@
 //! | 2 | 7, the family HLL | 7 | 7 |
 //! | 3 | the precision | the precision | the precision |
 //! | 4 | 3, log2 of the places | log2 of the places | 0 |
-//! | 5 | flags: 4 empty, 8 compact | 8 | 16, the order is unknown |
+//! | 5 | flags: 4 empty, 8 compact | 8 | 8; 16, the order is unknown |
 //! | 6 | the number of coupons | 0 | the least value (0 for 8-bit registers) |
 //! | 7 | mode 0 + 4·type | mode 1 + 4·type | mode 2 + 4·type; type 0, 1, 2 for 4, 6, 8 bits |
 //! | 8 | coupons, 4 bytes each | 4: their number; coupons | three floats: HIP's count (0), Σ2⁻ᵛ for v < 32, Σ2⁻ᵛ for others |
@@ -69,10 +69,10 @@ impl Hll {
 
     fn write_registers(&self, registers: &[u8]) -> Vec<u8> {
         let mode = REGISTERS | EIGHT_BITS << 2;
-        let mut bytes = vec![10, SERIAL_VERSION, FAMILY, self.precision, 0, OUT_OF_ORDER, 0, mode];
+        let mut bytes = vec![10, SERIAL_VERSION, FAMILY, self.precision, 0, COMPACT | OUT_OF_ORDER, 0, mode];
         let sum = |large: bool| {
             let values = registers.iter().filter(|value| (**value >= LARGE_VALUE) == large);
-            values.map(|value| (-f64::from(*value)).exp2()).sum::<f64>()
+            values.fold(0.0, |sum, value| sum + (-f64::from(*value)).exp2())
         };
         [0.0, sum(false), sum(true)].iter().for_each(|float| bytes.extend(float.to_le_bytes()));
         let zeros = registers.iter().filter(|value| **value == 0).count() as u32;

@@ -113,7 +113,9 @@ impl Theta {
     /// If the other one keeps another number of hashes.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         if self.lg_k != other.lg_k {
-            return Err(invalid("Theta sketches that keep different numbers of hashes cannot be merged; unite their sets"));
+            return Err(invalid(
+                "Theta sketches that keep different numbers of hashes cannot be merged; unite their sets",
+            ));
         }
         self.lower(other.theta);
         other.hashes.iter().for_each(|hash| self.insert(hash));

@@ -8,7 +8,7 @@
 //! | 1, 2 | 3, the serial version; 3, the family Theta |
 //! | 3, 4 | 0 |
 //! | 5 | flags: 2 read-only, 4 empty, 8 compact, 16 ordered |
-//! | 6 | 2: hash of the seed, 0 if empty |
+//! | 6 | 2: hash of the seed |
 //! | 8 | 4: the number of hashes; 4: unused (from 2 words on) |
 //! | 16 | 8: θ (from 3 words on) |
 //! | then | hashes, 8 bytes each |
@@ -115,11 +115,12 @@ impl ThetaSet {
     /// The stored form, as Apache DataSketches defines it for its compact Theta sketch.
     pub fn to_bytes(&self) -> Vec<u8> {
         let all = self.theta == THETA_MAX;
-        let (words, flags) = match self.hashes.len() {
-            0 if all => return vec![1, SERIAL_VERSION, FAMILY, 0, 0, READ_ONLY | EMPTY | COMPACT | ORDERED, 0, 0],
-            1 if all => (1, READ_ONLY | COMPACT | ORDERED),
-            _ => (if all { 2 } else { 3 }, READ_ONLY | COMPACT | ORDERED),
+        let words = match self.hashes.len() {
+            0 | 1 if all => 1,
+            _ => 3 - u8::from(all),
         };
+        let empty = if all && self.hashes.is_empty() { EMPTY } else { 0 };
+        let flags = READ_ONLY | COMPACT | ORDERED | empty;
         let mut bytes = vec![words, SERIAL_VERSION, FAMILY, 0, 0, flags];
         bytes.extend(seed_hash(DEFAULT_SEED).to_le_bytes());
         if words > 1 {

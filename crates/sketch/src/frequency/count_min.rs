@@ -212,7 +212,10 @@ impl CountMin {
             let mut floats = Reader::new(reader.take(count * 8)?, WHAT);
             summary.counters = (0..count).map(|_| read_count(&mut floats)).collect::<Result<_>>()?;
             summary.total = total;
-            let rows_add_up = summary.counters.chunks(width as usize).all(|row| row.iter().map(|count| u128::from(*count)).sum::<u128>() == u128::from(total));
+            let rows_add_up = summary
+                .counters
+                .chunks(width as usize)
+                .all(|row| row.iter().map(|count| u128::from(*count)).sum::<u128>() == u128::from(total));
             reader.demand(rows_add_up && total > 0, "the counters of a row do not add up")?;
         }
         reader.finish()?;
@@ -267,7 +270,7 @@ impl Remainder {
         let fraction = self.inverse.wrapping_mul(u128::from(x));
         let (high, low) = ((fraction >> 64) as u64, fraction as u64);
         let divisor = u128::from(self.divisor);
-        ((u128::from(high) * divisor + (u128::from(low) * divisor >> 64)) >> 64) as u64
+        ((u128::from(high) * divisor + ((u128::from(low) * divisor) >> 64)) >> 64) as u64
     }
 }
 

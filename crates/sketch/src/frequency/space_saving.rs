@@ -186,7 +186,9 @@ impl<T: Stored> SpaceSaving<T> {
             counted.error = counted.error.saturating_add(there.error);
         }
         let here = self.unwatched();
-        for (place, (item, error)) in other.items.iter().enumerate().filter(|(_, (item, _))| !self.places.contains_key(item)) {
+        for (place, (item, error)) in
+            other.items.iter().enumerate().filter(|(_, (item, _))| !self.places.contains_key(item))
+        {
             let (count, error) = (other.counts.count(place).saturating_add(here), error.saturating_add(here));
             all.push(Counted { item: item.clone(), count, error });
         }

@@ -82,7 +82,8 @@ impl<T: Quantity> Kll<T> {
         let levels = usize::from(levels);
         reader.demand((1..=LEVELS_MAX).contains(&levels), "there are too many levels")?;
         reader.demand(KLL_K.contains(&self.k_min) && self.k_min <= self.k, "a parameter is out of range")?;
-        let mut offsets = (0..levels).map(|_| reader.u32().map(|offset| offset as usize)).collect::<Result<Vec<_>>>()?;
+        let mut offsets =
+            (0..levels).map(|_| reader.u32().map(|offset| offset as usize)).collect::<Result<Vec<_>>>()?;
         self.levels = vec![Vec::new(); levels];
         self.count_again();
         offsets.push(self.capacity);
@@ -104,7 +105,10 @@ impl<T: Quantity> Kll<T> {
         let items = (0..count).map(|_| read_item::<T>(&mut stored)).collect::<Result<Vec<_>>>()?;
         let inside = items.iter().all(|item| self.least.order(item).is_le() && item.order(&self.greatest).is_le());
         reader.demand(inside, "an item is outside the bounds")?;
-        reader.demand(!sorted || items.windows(2).all(|pair| pair[0].order(&pair[1]).is_le()), "a level is not in order")?;
+        reader.demand(
+            !sorted || items.windows(2).all(|pair| pair[0].order(&pair[1]).is_le()),
+            "a level is not in order",
+        )?;
         Ok(items)
     }
 }

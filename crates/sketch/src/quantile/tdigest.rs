@@ -47,7 +47,8 @@ impl TDigest {
     pub fn new(k: u16) -> Result<Self> {
         let digest = TDigestMut::new(k).ok().filter(|_| TDIGEST_K.contains(&k));
         let (least, most) = TDIGEST_K.into_inner();
-        let digest = digest.ok_or_else(|| invalid(format!("the parameter k of a t-digest is {least} to {most}, not {k}")))?;
+        let digest =
+            digest.ok_or_else(|| invalid(format!("the parameter k of a t-digest is {least} to {most}, not {k}")))?;
         Ok(TDigest { digest })
     }
 
@@ -83,7 +84,9 @@ impl TDigest {
     /// # Errors
     /// If q is not between 0 and 1.
     pub fn quantile(&mut self, q: f64) -> Result<Option<f64>> {
-        self.digest.quantile(q).map_err(|error| invalid(format!("a quantile is asked for by a number from 0 to 1, not {q}: {error}")))
+        self.digest
+            .quantile(q)
+            .map_err(|error| invalid(format!("a quantile is asked for by a number from 0 to 1, not {q}: {error}")))
     }
 
     /// About which share of the items lies below a value; none if there are no items.
