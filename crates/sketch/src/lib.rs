@@ -13,8 +13,10 @@
 
 pub mod estimate;
 pub mod exact;
+pub mod index;
 pub mod magnitude;
 pub mod normal;
+pub mod online;
 pub mod random;
 pub mod sample;
 pub mod statistics;
