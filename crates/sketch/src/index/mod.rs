@@ -9,8 +9,8 @@
 //! use fleuve_sketch::index::{Tree, key};
 //!
 //! let mut tree = Tree::new();
-//! for row in 0..1_000 {
-//!     tree.insert(&key::of_i64(i64::from(row % 100) - 50), row.into())?;
+//! for row in 0..1_000u64 {
+//!     tree.insert(&key::of_i64(row as i64 % 100 - 50), row)?;
 //! }
 //! let least: Vec<u64> = tree.entries(0..3).map(|entry| entry.row).collect();
 //! assert_eq!(least, [0, 100, 200]);
