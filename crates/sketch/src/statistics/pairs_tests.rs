@@ -40,7 +40,7 @@ fn follows_the_definitions() {
 
 #[test]
 fn an_offset_does_not_cancel() {
-    let line: Vec<_> = (0..50).map(|i| f64::from(i)).map(|x| (x + 1e12, 0.5 * x + 1e12)).collect();
+    let line: Vec<_> = (0..50).map(f64::from).map(|x| (x + 1e12, 0.5 * x + 1e12)).collect();
     let found = pairs(&line);
     assert_eq!((found.slope(), found.correlation(), found.r2()), (Some(0.5), Some(1.0), Some(1.0)));
     assert_eq!(found.intercept(), Some(0.5e12));

@@ -77,9 +77,14 @@ impl Running {
         self.count = self.count.saturating_add(other.count);
     }
 
+    /// One value, `count` times.
+    pub fn constant(value: f64, count: u64) -> Running {
+        Running { count, mean: if count == 0 { 0.0 } else { value }, ..Running::default() }
+    }
+
     /// The same values and `zeros` times 0 besides.
     pub fn with_zeros(&self, zeros: u64) -> Running {
-        let mut all = Running { count: zeros, ..Running::default() };
+        let mut all = Running::constant(0.0, zeros);
         all.merge(self);
         all
     }

@@ -3,6 +3,10 @@
 //! B. P. Welford (1962), J. Bennett, R. Grout, P. Pébay, D. Roe and D. Thompson (2009, "Numerically stable, single-pass,
 //! parallel statistics algorithms").
 
+use fleuve_base::Result;
+
+use crate::stored::{Reader, Stored};
+
 /// Running means, variances and covariance of x and y; 48 bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct RunningPair {
@@ -78,6 +82,21 @@ impl RunningPair {
 
     fn per_freedom(&self, sum: f64) -> f64 {
         if self.count < 2 { 0.0 } else { sum / (self.count - 1) as f64 }
+    }
+}
+
+impl Stored for RunningPair {
+    const BYTES_MIN: usize = 48;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.count.write(out);
+        [self.mean_x, self.mean_y, self.xx, self.xy, self.yy].iter().for_each(|part| part.write(out));
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self> {
+        let count = u64::read(from)?.min(u64::MAX >> 1);
+        let (mean_x, mean_y) = (f64::read(from)?, f64::read(from)?);
+        Ok(RunningPair { count, mean_x, mean_y, xx: f64::read(from)?, xy: f64::read(from)?, yy: f64::read(from)? })
     }
 }
 
