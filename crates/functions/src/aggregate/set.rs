@@ -13,8 +13,8 @@ use super::extreme::{BytesExtreme, End, Extreme};
 use super::moments::{Moments, Spread};
 use super::ordered::Ordered;
 use super::output;
-use super::summary;
 use super::sum::{DecimalSum, FloatSum, IntegerSum, SHORT_DECIMAL_DIGITS_MAX};
+use super::summary;
 
 /// The aggregates of one operator over one input.
 ///
@@ -335,12 +335,7 @@ fn kind(call: &AggregateCall) -> Result<Kind> {
 }
 
 /// Makes an accumulator of a kind for arguments of these types.
-fn create(
-    kind: Kind,
-    args: &[DataType],
-    parameters: &[Literal],
-    retractable: bool,
-) -> Result<Box<dyn Accumulator>> {
+fn create(kind: Kind, args: &[DataType], parameters: &[Literal], retractable: bool) -> Result<Box<dyn Accumulator>> {
     let unsupported = |arg: &DataType| {
         let name = match kind {
             Kind::Extreme(_) => "values that are compared",

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Float64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array};
 use arrow::buffer::NullBuffer;
 use datafusion_common::Result;
 use fleuve_sketch::confidence::Estimate;
 use fleuve_sketch::distinct::{AmsF0, Bjkst, Hll, THETA_LG_K, ThetaSet};
 use fleuve_sketch::frequency::{CountMin, CountSketch};
+use fleuve_sketch::membership::Bloom;
 use fleuve_sketch::moment::AmsF2;
 use fleuve_sketch::quantile::{Kll, TDigest};
 
@@ -51,11 +52,9 @@ pub(super) static FUNCTIONS: &[Spec] = &[
     })
     .can_fail()
     .doc("THETA_ESTIMATE(sketch)", "the distinct values of a THETA_SKETCH", NO_EXAMPLE),
-    Spec::new("theta_union", TWO_SKETCHES, Returns::Bytes, |args| {
-        sets(args, |a, b| a.union(b, *THETA_LG_K.end()))
-    })
-    .can_fail()
-    .doc("THETA_UNION(sketch, sketch)", "the THETA_SKETCH of what is in either", NO_EXAMPLE),
+    Spec::new("theta_union", TWO_SKETCHES, Returns::Bytes, |args| sets(args, |a, b| a.union(b, *THETA_LG_K.end())))
+        .can_fail()
+        .doc("THETA_UNION(sketch, sketch)", "the THETA_SKETCH of what is in either", NO_EXAMPLE),
     Spec::new("theta_intersection", TWO_SKETCHES, Returns::Bytes, |args| sets(args, ThetaSet::intersection))
         .aliases(&["theta_intersect"])
         .can_fail()
@@ -74,7 +73,11 @@ pub(super) static FUNCTIONS: &[Spec] = &[
     })
     .nullable()
     .can_fail()
-    .doc("TDIGEST_ESTIMATE(sketch, share)", "the value that this share of a TDIGEST_SKETCH lies below", NO_EXAMPLE),
+    .doc(
+        "TDIGEST_ESTIMATE(sketch, share)",
+        "the value that this share of a TDIGEST_SKETCH lies below",
+        NO_EXAMPLE,
+    ),
     Spec::new("count_min_estimate", SKETCH_AND_ITEM, Returns::Double, |args| {
         counts(args, |bytes, items, row| {
             let sketch = CountMin::from_bytes(bytes)?;
@@ -91,6 +94,20 @@ pub(super) static FUNCTIONS: &[Spec] = &[
     })
     .can_fail()
     .doc("COUNT_SKETCH_ESTIMATE(sketch, x)", "how often x came to a COUNT_SKETCH", NO_EXAMPLE),
+    Spec::new("bloom_contains", SKETCH_AND_ITEM, Returns::Boolean, |args| {
+        let contained = with_items(args, |bytes, items, row| {
+            let sketch = Bloom::from_bytes(bytes)?;
+            Ok(match items {
+                Items::Integers(values) => sketch.contains_i64(values.value(row)),
+                Items::Floats(values) => sketch.contains_f64(values.value(row)),
+                Items::Bytes(values) => sketch.contains_bytes(values.value(row)),
+                Items::Decimals(values) => sketch.contains_bytes(&values.value(row).to_le_bytes()),
+            })
+        })?;
+        Ok(Arc::new(BooleanArray::from(contained)))
+    })
+    .can_fail()
+    .doc("BLOOM_CONTAINS(sketch, x)", "false only if x never came to a BLOOM_SKETCH", NO_EXAMPLE),
 ];
 
 /// An argument of stored summaries.
@@ -125,17 +142,19 @@ fn quantiles(args: &Args<'_>, read: fn(&[u8], f64) -> fleuve_base::Result<Option
     Ok(Arc::new(Float64Array::from(values)))
 }
 
-fn counts(
-    args: &Args<'_>,
-    read: fn(&[u8], &Items, usize) -> fleuve_base::Result<Estimate>,
-) -> Result<ArrayRef> {
+fn counts(args: &Args<'_>, read: fn(&[u8], &Items, usize) -> fleuve_base::Result<Estimate>) -> Result<ArrayRef> {
+    let estimates = with_items(args, read)?;
+    Ok(Arc::new(estimates.into_iter().map(|estimate| estimate.map(|e| e.value)).collect::<Float64Array>()))
+}
+
+/// What a stored summary says of an item, for each row.
+fn with_items<T>(args: &Args<'_>, read: fn(&[u8], &Items, usize) -> fleuve_base::Result<T>) -> Result<Vec<Option<T>>> {
     let (sketches, items) = (sketches(args, 0)?, args.array(1)?);
     if !Items::takes(items.data_type()) {
         return Err(args.fail("E304", "a value of a nested type was never counted"));
     }
     let items = Items::of(&items).map_err(external)?;
-    let values = rows(args, args.nulls().as_ref(), |row| Ok(Some(read(sketches.value(row), &items, row)?.value)))?;
-    Ok(Arc::new(Float64Array::from(values)))
+    rows(args, args.nulls().as_ref(), |row| Ok(Some(read(sketches.value(row), &items, row)?)))
 }
 
 fn sets(args: &Args<'_>, combine: fn(&ThetaSet, &ThetaSet) -> ThetaSet) -> Result<ArrayRef> {

@@ -13,7 +13,7 @@ use datafusion_expr::function::AccumulatorArgs;
 use datafusion_expr::utils::AggregateOrderSensitivity;
 use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, TypeSignature, Volatility};
 use fleuve_base::Error;
-use fleuve_functions::aggregate::summary::{Returns, SUMMARIES, Spec, top_type};
+use fleuve_functions::aggregate::summary::{SUMMARIES, Spec};
 
 use super::errors::external;
 
@@ -109,12 +109,7 @@ impl AggregateUDFImpl for Summary {
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(match self.spec.returns {
-            Returns::Double => DataType::Float64,
-            Returns::BigInt => DataType::Int64,
-            Returns::Stored => DataType::Binary,
-            Returns::Top => top_type(arg_types.first().unwrap_or(&DataType::Null)),
-        })
+        Ok(self.spec.returns.data_type(arg_types.first().unwrap_or(&DataType::Null)))
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {

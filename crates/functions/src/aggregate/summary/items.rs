@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BinaryArray, Decimal128Array, Float64Array, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Float64Array, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use fleuve_base::{Error, Result};
@@ -42,6 +42,16 @@ impl Items {
     /// The numbers of a column as doubles; a DECIMAL is rounded to the nearest.
     pub(super) fn floats(column: &ArrayRef) -> Result<Items> {
         Ok(Items::Floats(to(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone()))
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Items::Integers(values) => values.len(),
+            Items::Floats(values) => values.len(),
+            Items::Bytes(values) => values.len(),
+            Items::Decimals(values) => values.len(),
+        }
     }
 
     /// The number in a row of [`Items::floats`].

@@ -5,6 +5,7 @@ use fleuve_base::Result;
 use fleuve_sketch::distinct::{AmsF0, Bjkst, Hll, THETA_LG_K_DEFAULT, Theta, ThetaSet};
 use fleuve_sketch::frequency::{CountMin, CountSketch};
 use fleuve_sketch::hash::Item;
+use fleuve_sketch::membership::Bloom;
 use fleuve_sketch::moment::AmsF2;
 use fleuve_sketch::statistics::{Moments, Pairs};
 
@@ -145,6 +146,48 @@ fn read_theta(bytes: &[u8]) -> Result<Theta> {
     let mut theta = Theta::new(THETA_LG_K_DEFAULT)?;
     theta.merge_set(&ThetaSet::from_bytes(bytes)?);
     Ok(theta)
+}
+
+impl Summary for Bloom {
+    fn empty(&self) -> Self {
+        Bloom::empty(self)
+    }
+
+    fn merge_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.merge(&Bloom::from_bytes(bytes)?)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Bloom::from_bytes(bytes)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        Bloom::to_bytes(self)
+    }
+
+    fn bytes(&self) -> usize {
+        Bloom::bytes(self)
+    }
+}
+
+impl Unordered for Bloom {
+    fn add(&mut self, columns: &[Items], row: usize, _weight: i64) -> Result<()> {
+        match &columns[0] {
+            Items::Integers(values) => self.insert_i64(values.value(row)),
+            Items::Floats(values) => self.insert_f64(values.value(row)),
+            Items::Bytes(values) => self.insert_bytes(values.value(row)),
+            Items::Decimals(values) => self.insert_bytes(&values.value(row).to_le_bytes()),
+        }
+        Ok(())
+    }
+
+    fn add_all(&mut self, columns: &[Items]) -> Result<()> {
+        if let Items::Integers(values) = &columns[0] {
+            self.insert_i64s(values.values());
+            return Ok(());
+        }
+        (0..columns[0].len()).try_for_each(|row| self.add(columns, row, 1))
+    }
 }
 
 impl Summary for Moments {

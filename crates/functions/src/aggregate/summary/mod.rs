@@ -17,6 +17,9 @@ mod stored;
 mod table;
 mod top;
 
+#[cfg(test)]
+mod tests;
+
 pub use constants::{Constant, ConstantKind, Constants};
-pub use spec::{Returns, Spec, Takes, top_type};
+pub use spec::{Returns, Spec, Takes};
 pub use table::{SUMMARIES, find};

@@ -36,8 +36,20 @@ pub enum Returns {
     Top,
 }
 
+impl Returns {
+    /// The type over an item of this type.
+    pub fn data_type(self, item: &DataType) -> DataType {
+        match self {
+            Returns::Double => DataType::Float64,
+            Returns::BigInt => DataType::Int64,
+            Returns::Stored => DataType::Binary,
+            Returns::Top => top_type(item),
+        }
+    }
+}
+
 /// The type of [`Returns::Top`] over items of a type.
-pub fn top_type(item: &DataType) -> DataType {
+pub(super) fn top_type(item: &DataType) -> DataType {
     let field = |name: &str, data_type: DataType| Field::new(name, data_type, true);
     let fields = vec![
         field("item", item.clone()),
@@ -101,8 +113,11 @@ impl Spec {
     pub fn create(&self, columns: &[DataType], parameters: &[Literal], retracts: bool) -> Result<Box<dyn Accumulator>> {
         let name = self.name.to_uppercase();
         if retracts && !self.retractable {
-            return Err(Error::unsupported("E206", format!("{name} cannot take a row back, and its input may ask for it"))
-                .with_hint("summarise an append-only stream: the input before it is aggregated or joined"));
+            return Err(Error::unsupported(
+                "E206",
+                format!("{name} cannot take a row back, and its input may ask for it"),
+            )
+            .with_hint("summarise an append-only stream: the input before it is aggregated or joined"));
         }
         if columns.len() != self.columns() || !columns.iter().all(|column| self.takes_type(column)) {
             let types = columns.iter().map(DataType::to_string).collect::<Vec<_>>().join(", ");

@@ -91,7 +91,9 @@ impl<S: Summary> Accumulator for Merged<S> {
 
     fn bytes(&self) -> usize {
         let waiting: usize = self.waiting.iter().map(|(_, bytes)| bytes.len() + size_of::<(u32, Box<[u8]>)>()).sum();
-        waiting + self.groups.capacity() * size_of::<Option<S>>() + self.groups.iter().flatten().map(S::bytes).sum::<usize>()
+        waiting
+            + self.groups.capacity() * size_of::<Option<S>>()
+            + self.groups.iter().flatten().map(S::bytes).sum::<usize>()
     }
 }
 

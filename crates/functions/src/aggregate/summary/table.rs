@@ -3,6 +3,7 @@
 use fleuve_base::{Error, Result};
 use fleuve_sketch::distinct::{AmsF0, Bjkst, HLL_PRECISION_DEFAULT, Hll, THETA_LG_K_DEFAULT, Theta};
 use fleuve_sketch::frequency::{CountMin, CountSketch};
+use fleuve_sketch::membership::Bloom;
 use fleuve_sketch::moment::AmsF2;
 use fleuve_sketch::quantile::{KLL_K_DEFAULT, Kll, TDIGEST_K_DEFAULT, TDigest};
 use fleuve_sketch::statistics::{Moments, Pairs};
@@ -23,6 +24,8 @@ const PRECISION: Constant = Constant { name: "precision", kind: ConstantKind::Co
 const SIZE: Constant = Constant { name: "k", kind: ConstantKind::Count, optional: true };
 const TOP: Constant = Constant { name: "k", kind: ConstantKind::Count, optional: false };
 const SHARE: Constant = Constant { name: "share", kind: ConstantKind::Number, optional: false };
+const ITEMS: Constant = Constant { name: "items", kind: ConstantKind::Count, optional: false };
+const WRONG: Constant = Constant { name: "wrong", kind: ConstantKind::Number, optional: false };
 const METHOD: Constant = Constant { name: "method", kind: ConstantKind::Text, optional: true };
 
 /// The summary of this canonical name.
@@ -50,9 +53,12 @@ pub const SUMMARIES: &[Spec] = &[
         &[ERROR, CONFIDENCE],
         |_, constants| Ok(held(ams_f2(constants)?, or_zero(|s: &AmsF2| s.estimate().value))),
     )),
-    retractable(stores("ams_f2_sketch", "AMS_F2_SKETCH(x, error, confidence)", &[ERROR, CONFIDENCE], |_, constants| {
-        Ok(held(ams_f2(constants)?, itself()))
-    })),
+    retractable(stores(
+        "ams_f2_sketch",
+        "AMS_F2_SKETCH(x, error, confidence)",
+        &[ERROR, CONFIDENCE],
+        |_, constants| Ok(held(ams_f2(constants)?, itself())),
+    )),
     merges("ams_f2_merge", "AMS_F2_MERGE(sketch)", |_, _| Ok(Box::new(Merged::<AmsF2>::new()))),
     estimate(
         "bjkst",
@@ -61,9 +67,12 @@ pub const SUMMARIES: &[Spec] = &[
         &[ERROR, CONFIDENCE_OR_ONE_COPY],
         |_, constants| Ok(held(bjkst(constants)?, or_zero(|s: &Bjkst| s.estimate().value))),
     ),
-    stores("bjkst_sketch", "BJKST_SKETCH(x, error [, confidence])", &[ERROR, CONFIDENCE_OR_ONE_COPY], |_, constants| {
-        Ok(held(bjkst(constants)?, itself()))
-    }),
+    stores(
+        "bjkst_sketch",
+        "BJKST_SKETCH(x, error [, confidence])",
+        &[ERROR, CONFIDENCE_OR_ONE_COPY],
+        |_, constants| Ok(held(bjkst(constants)?, itself())),
+    ),
     merges("bjkst_merge", "BJKST_MERGE(sketch)", |_, _| Ok(Box::new(Merged::<Bjkst>::new()))),
     Spec {
         returns: Returns::BigInt,
@@ -93,6 +102,11 @@ pub const SUMMARIES: &[Spec] = &[
         Ok(held(CountSketch::new(constants.seed(), error, confidence)?, itself()))
     })),
     merges("count_sketch_merge", "COUNT_SKETCH_MERGE(sketch)", |_, _| Ok(Box::new(Merged::<CountSketch>::new()))),
+    stores("bloom_sketch", "BLOOM_SKETCH(x, items, wrong)", &[ITEMS, WRONG], |_, constants| {
+        let items = constants.count("items").unwrap_or(1);
+        Ok(held(Bloom::new(constants.seed(), items, constants.needed("wrong")?)?, itself()))
+    }),
+    merges("bloom_merge", "BLOOM_MERGE(sketch)", |_, _| Ok(Box::new(Merged::<Bloom>::new()))),
     Spec {
         returns: Returns::Top,
         ..estimate(
@@ -151,9 +165,12 @@ pub const SUMMARIES: &[Spec] = &[
     pairs("regr_slope", "REGR_SLOPE(y, x)", "the slope of the line of least squares of y over x", |_, _| {
         Ok(held(Pairs::default(), or_null(Pairs::slope)))
     }),
-    pairs("regr_intercept", "REGR_INTERCEPT(y, x)", "where the line of least squares of y over x meets x = 0", |_, _| {
-        Ok(held(Pairs::default(), or_null(Pairs::intercept)))
-    }),
+    pairs(
+        "regr_intercept",
+        "REGR_INTERCEPT(y, x)",
+        "where the line of least squares of y over x meets x = 0",
+        |_, _| Ok(held(Pairs::default(), or_null(Pairs::intercept))),
+    ),
     pairs("regr_r2", "REGR_R2(y, x)", "the share of y's variance that the line of least squares explains", |_, _| {
         Ok(held(Pairs::default(), or_null(Pairs::r2)))
     }),

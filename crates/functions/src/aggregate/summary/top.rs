@@ -27,19 +27,18 @@ pub(super) fn create(item: &DataType, k: u64) -> Result<Box<dyn Accumulator>> {
     }
     use fleuve_state::key_table::values::is_bytes;
     Ok(match item {
-        DataType::Float32 | DataType::Float64 => watch::<Float>(item, k, |items| {
-            Arc::new(Float64Array::from_iter_values(items.iter().map(|item| item.0)))
-        })?,
+        DataType::Float32 | DataType::Float64 => {
+            watch::<Float>(item, k, |items| Arc::new(Float64Array::from_iter_values(items.iter().map(|item| item.0))))?
+        }
         DataType::Decimal128(..) => {
             let decimal = item.clone();
             watch::<Vec<u8>>(item, k, move |items| {
-                let unscaled = items.iter().map(|item| i128::from_be_bytes(item.as_slice().try_into().unwrap_or_default()));
+                let unscaled =
+                    items.iter().map(|item| i128::from_be_bytes(item.as_slice().try_into().unwrap_or_default()));
                 Arc::new(Decimal128Array::from_iter_values(unscaled).with_data_type(decimal.clone()))
             })?
         }
-        bytes if is_bytes(bytes) => {
-            watch::<Vec<u8>>(item, k, |items| Arc::new(BinaryArray::from_iter_values(items)))?
-        }
+        bytes if is_bytes(bytes) => watch::<Vec<u8>>(item, k, |items| Arc::new(BinaryArray::from_iter_values(items)))?,
         _ => watch::<i64>(item, k, |items| Arc::new(Int64Array::from(items.to_vec())))?,
     })
 }
