@@ -3,6 +3,8 @@
 //! The files in `fixtures` were made by its Python package, which is its implementation in C++; `fixtures/make.py` says how. The other
 //! direction is tried with its implementation in Rust.
 
+#![allow(clippy::unwrap_used, reason = "a failure fails a test")]
+
 use datasketches::hll::HllSketch;
 use datasketches::kll::{KllFloat, KllSketch};
 use datasketches::tdigest::TDigestMut;
