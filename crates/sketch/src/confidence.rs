@@ -3,29 +3,6 @@
 use crate::invalid;
 use fleuve_base::Result;
 
-/// An estimate, and the bounds between which the truth lies with at least the promised confidence.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
-    /// The estimate.
-    pub value: f64,
-    /// The lower bound.
-    pub low: f64,
-    /// The upper bound.
-    pub high: f64,
-}
-
-impl Estimate {
-    /// What is known exactly.
-    pub fn exact(value: f64) -> Self {
-        Estimate { value, low: value, high: value }
-    }
-
-    /// Whether a value lies between the bounds.
-    pub fn holds(&self, truth: f64) -> bool {
-        self.low <= truth && truth <= self.high
-    }
-}
-
 /// Refuses what is no relative error: it has to be above 0 and at most 1, and not below what is supported.
 pub(crate) fn check_error(error: f64, least: f64) -> Result<()> {
     if !(error > 0.0 && error <= 1.0) {

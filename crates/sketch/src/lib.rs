@@ -12,7 +12,7 @@
 #![warn(missing_docs)]
 
 mod codec;
-pub mod confidence;
+mod confidence;
 pub mod distinct;
 pub mod estimate;
 pub mod exact;

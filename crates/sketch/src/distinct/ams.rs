@@ -4,7 +4,8 @@
 //! 2^(z+½) in place of their 2^z centres the error.
 
 use crate::codec::{self, Reader};
-use crate::confidence::{Estimate, check_confidence, copies_for_median};
+use crate::confidence::{check_confidence, copies_for_median};
+use crate::estimate::Estimate;
 use crate::hash::{Fold, Item, Linear, field, fold_chunks};
 use crate::invalid;
 use crate::random::Generator;
@@ -47,7 +48,7 @@ const WHAT: &str = "stored AMS_F0 summary";
 /// # use fleuve_sketch::distinct::AmsF0;
 /// let mut count = AmsF0::new(7, Some(0.95))?;
 /// count.update_all(&(0..10_000i64).collect::<Vec<_>>());
-/// assert!(count.estimate().holds(10_000.0));
+/// assert!(count.estimate().covers(10_000.0));
 /// # Ok::<(), fleuve_base::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -222,7 +223,7 @@ mod tests {
                 meddle(&mut summary, false);
                 summary.update_all(&items);
                 meddle(&mut summary, true);
-                summary.estimate().holds(distinct)
+                summary.estimate().covers(distinct)
             })
         });
         shares.fold(1.0, f64::min)

@@ -4,7 +4,8 @@
 //! algorithm: the set B of sampled items, the level z that rises whenever B is full, and a second hash g that keeps B small.
 
 use crate::codec::{self, Reader};
-use crate::confidence::{Estimate, check_confidence, check_error, copies_for_median, median};
+use crate::confidence::{check_confidence, check_error, copies_for_median, median};
+use crate::estimate::Estimate;
 use crate::hash::{Fold, Item, Linear, field, fold_chunks};
 use crate::int_set::IntSet;
 use crate::invalid;
@@ -54,7 +55,7 @@ const WHAT: &str = "stored BJKST summary";
 /// # use fleuve_sketch::distinct::Bjkst;
 /// let mut count = Bjkst::new(7, 0.1, Some(0.95))?;
 /// count.update_all(&(0..100_000i64).collect::<Vec<_>>());
-/// assert!(count.estimate().holds(100_000.0));
+/// assert!(count.estimate().covers(100_000.0));
 /// # Ok::<(), fleuve_base::Error>(())
 /// ```
 #[derive(Debug, Clone)]

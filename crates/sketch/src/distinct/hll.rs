@@ -4,7 +4,7 @@
 //! Heule, Nunkesser and Hall 2013, "HyperLogLog in practice", for the sparse form and 64-bit hashes; Ertl 2017 for the estimate.
 
 use super::hll_estimate::{REGISTER_MAX, estimate};
-use crate::confidence::Estimate;
+use crate::estimate::Estimate;
 use crate::hash::murmur::DEFAULT_SEED;
 use crate::hash::{HASHED_AT_ONCE, Item, Work, on_wide_vectors};
 use crate::int_set::IntSet;
@@ -227,7 +227,7 @@ mod tests {
             share(|seed| {
                 let mut summary = after(seed, items, 8, &meddle);
                 spoil(&mut summary);
-                summary.estimate().holds(items as f64)
+                summary.estimate().covers(items as f64)
             })
         });
         shares.into_iter().fold(1.0, f64::min)

@@ -32,7 +32,7 @@ pub const THETA_LG_K_DEFAULT: u8 = 12;
 /// even.update_all(&(0..60_000i64).map(|i| 2 * i).collect::<Vec<_>>());
 /// threes.update_all(&(0..60_000i64).map(|i| 3 * i).collect::<Vec<_>>());
 /// let both = even.set().intersection(&threes.set());
-/// assert!(both.estimate().holds(20_000.0));
+/// assert!(both.estimate().covers(20_000.0));
 /// # Ok::<(), fleuve_base::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -187,7 +187,7 @@ mod tests {
                 let mut random = Generator::new(seed);
                 (0..items).for_each(|_| summary.update(&meddle(random.next_u64())));
                 spoil(&mut summary);
-                summary.set().estimate().holds(items as f64)
+                summary.set().estimate().covers(items as f64)
             })
         });
         shares.into_iter().fold(1.0, f64::min)

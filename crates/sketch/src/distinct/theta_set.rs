@@ -14,7 +14,7 @@
 //! | then | hashes, 8 bytes each |
 
 use crate::codec::{Reader, put_u64s};
-use crate::confidence::Estimate;
+use crate::estimate::Estimate;
 use crate::hash::murmur::{DEFAULT_SEED, seed_hash};
 use fleuve_base::Result;
 

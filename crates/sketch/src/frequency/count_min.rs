@@ -3,7 +3,8 @@
 //! Cormode and Muthukrishnan 2005, "An improved data stream summary: the count-min sketch and its applications".
 
 use crate::codec::Reader;
-use crate::confidence::{Estimate, check_confidence, check_error};
+use crate::confidence::{check_confidence, check_error};
+use crate::estimate::Estimate;
 use crate::hash::murmur::{DEFAULT_SEED, seed_hash};
 use crate::hash::{HASHED_AT_ONCE, Item, Work, on_wide_vectors};
 use crate::invalid;
@@ -333,7 +334,7 @@ mod tests {
             summary.update_weighted(&item, 3).unwrap();
             meddle(&mut summary);
             let estimate = summary.estimate(&item);
-            estimate.value >= 3.0 && estimate.holds(3.0)
+            estimate.value >= 3.0 && estimate.covers(3.0)
         })
     }
 

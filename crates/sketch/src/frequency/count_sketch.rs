@@ -3,7 +3,8 @@
 //! Charikar, Chen and Farach-Colton 2002, "Finding frequent items in data streams".
 
 use crate::codec::{self, Reader};
-use crate::confidence::{Estimate, check_error, copies_for_median, median};
+use crate::confidence::{check_error, copies_for_median, median};
+use crate::estimate::Estimate;
 use crate::hash::field::BITS;
 use crate::hash::{Fold, Item, Linear, fold_chunks};
 use crate::invalid;

@@ -4,7 +4,8 @@
 
 use super::counters::{ADDED_AT_ONCE, LANES, add, add_weighted};
 use crate::codec::{self, Reader};
-use crate::confidence::{Estimate, check_error, copies_for_median, median};
+use crate::confidence::{check_error, copies_for_median, median};
+use crate::estimate::Estimate;
 use crate::hash::{Cubic, Fold, Item};
 use crate::invalid;
 use crate::random::Generator;

@@ -2,7 +2,7 @@
 //!
 //! Karnin, Lang and Liberty 2016, "Optimal quantile approximation in streams", with the levels' capacities of Apache DataSketches.
 
-use crate::confidence::Estimate;
+use crate::estimate::Estimate;
 use crate::invalid;
 use crate::random::split_mix;
 use fleuve_base::Result;
@@ -396,7 +396,7 @@ mod tests {
             meddle(&mut merged);
             assert!(merged.held <= merged.capacity && merged.total == ITEMS as u64);
             let value = (seed % ITEMS as u64) as i64;
-            merged.rank(value).holds((value + 1) as f64 / ITEMS as f64)
+            merged.rank(value).covers((value + 1) as f64 / ITEMS as f64)
         })
     }
 

@@ -3,7 +3,8 @@
 //! Datar, Gionis, Indyk and Motwani 2002, "Maintaining stream statistics over sliding windows".
 
 use crate::codec::{self, Reader};
-use crate::confidence::{Estimate, check_error};
+use crate::confidence::check_error;
+use crate::estimate::Estimate;
 use crate::invalid;
 use fleuve_base::Result;
 use std::collections::VecDeque;
@@ -36,7 +37,7 @@ const WHAT: &str = "stored exponential histogram";
 ///     last_minute.add(second, 7)?;
 /// }
 /// let count = last_minute.estimate(999);
-/// assert!((count.value - 420.0).abs() <= 42.0 && count.holds(420.0));
+/// assert!((count.value - 420.0).abs() <= 42.0 && count.covers(420.0));
 /// # Ok::<(), fleuve_base::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -272,7 +273,7 @@ mod tests {
                 histogram.add(*time, *count).unwrap();
                 let now = time + later * i64::from(index % 3 == 0);
                 let (estimate, truth) = (histogram.estimate(now), truth(&items[..=index], now, window));
-                prop_assert!((estimate.value - truth).abs() <= error * truth && estimate.holds(truth), "{:?} {}", estimate, truth);
+                prop_assert!((estimate.value - truth).abs() <= error * truth && estimate.covers(truth), "{:?} {}", estimate, truth);
             }
             let mut levels = histogram.levels.iter().enumerate();
             prop_assert!(levels.all(|(level, buckets)| buckets.len() <= histogram.most(level)));
