@@ -141,6 +141,11 @@ pub const CODES: &[Code] = &[
         "a session without an aggregate",
         "Rows of SESSION windows cannot be had one by one: group by window_start and window_end in the same query.",
     ),
+    code(
+        "E206",
+        "a summary over updates",
+        "The aggregate cannot take a row back, and its input may retract rows. Summarise an append-only stream, or use an aggregate that can: COUNT(DISTINCT x), AMS_F2, running statistics.",
+    ),
     code("E210", "operator not in this build", "The plan asks for an operator that this build cannot run."),
     code(
         "E301",

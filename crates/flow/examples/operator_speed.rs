@@ -108,7 +108,7 @@ fn recent(newest: i64, hot: i64, random: &mut Random) -> i64 {
 fn call(function: &str, arg: Option<usize>, filter: Option<usize>) -> AggregateCall {
     let args = arg.into_iter().collect();
     let data_type = if arg == Some(MINUTE) { DataType::Utf8 } else { DataType::Int64 };
-    AggregateCall { function: function.into(), args, distinct: false, filter, data_type }
+    AggregateCall { function: function.into(), args, parameters: vec![], distinct: false, filter, data_type }
 }
 
 /// One plain call and one for each rank.

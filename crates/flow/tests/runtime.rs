@@ -240,6 +240,7 @@ fn pipeline(workers: usize, count: bool) -> Pipeline {
         let call = AggregateCall {
             function: "count".to_owned(),
             args: vec![],
+            parameters: vec![],
             distinct: false,
             filter: None,
             data_type: DataType::Int64,

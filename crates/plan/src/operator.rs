@@ -4,7 +4,7 @@ use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 use crate::connector::{SinkSpec, SourceSpec};
-use crate::expr::Expr;
+use crate::expr::{Expr, Literal};
 use crate::pipeline::NodeId;
 
 /// The operators. Unless stated otherwise a node has one input.
@@ -231,6 +231,9 @@ pub struct AggregateCall {
     pub function: String,
     /// Argument columns (positions); none for `count(*)`.
     pub args: Vec<usize>,
+    /// Constant arguments, which say how to aggregate: an error, a confidence, a seed.
+    #[serde(default)]
+    pub parameters: Vec<Literal>,
     /// Each distinct argument counts once.
     pub distinct: bool,
     /// A BOOLEAN column (position): only rows where it is true count.

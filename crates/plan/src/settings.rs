@@ -21,6 +21,16 @@ pub struct Settings {
     pub epoch_bytes: usize,
     /// `pipeline.memory-limit` in bytes, for all state of the pipeline; over it the pipeline fails by name.
     pub memory_limit: usize,
+    /// `pipeline.seed`: what hash functions and random choices of summaries are drawn from.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+}
+
+/// The seed that Apache DataSketches uses, too.
+pub const SEED_DEFAULT: u64 = 9_001;
+
+fn default_seed() -> u64 {
+    SEED_DEFAULT
 }
 
 impl Default for Settings {
@@ -34,6 +44,7 @@ impl Default for Settings {
             time_zone: "UTC".to_owned(),
             epoch_bytes: 8 << 20,
             memory_limit: 4 << 30,
+            seed: SEED_DEFAULT,
         }
     }
 }

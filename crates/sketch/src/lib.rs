@@ -11,4 +11,30 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod codec;
+mod confidence;
+pub mod distinct;
+pub mod estimate;
+pub mod exact;
+pub mod frequency;
+pub mod hash;
+pub mod index;
+mod int_set;
+pub mod magnitude;
+pub mod membership;
+pub mod moment;
+pub mod normal;
+pub mod online;
+pub mod quantile;
 pub mod random;
+pub mod sample;
+pub mod statistics;
+pub mod stored;
+#[cfg(test)]
+mod trials;
+pub mod window;
+
+/// The error that an argument, or a stored summary, cannot be used.
+pub(crate) fn invalid(message: impl Into<String>) -> fleuve_base::Error {
+    fleuve_base::Error::input("E304", message)
+}

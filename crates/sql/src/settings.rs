@@ -63,6 +63,11 @@ pub const KEYS: &[Key] = &[
     key("pipeline.name", Kind::Text, "the name under which a pipeline is found again"),
     key("pipeline.epoch-bytes", Kind::Bytes, "a worker reads at most so much into one epoch"),
     key("pipeline.memory-limit", Kind::Bytes, "for all state of a pipeline; over it the pipeline fails"),
+    key(
+        "pipeline.seed",
+        Kind::Count(0, u64::MAX >> 1),
+        "what hash functions and random choices are drawn from; sketches of one seed can be merged",
+    ),
     key("execution.runtime-mode", Kind::Choice(&["streaming"]), "only streaming"),
     key(
         "sql-client.execution.result-mode",
@@ -204,6 +209,7 @@ impl SessionSettings {
             time_zone: self.get("table.local-time-zone").map_or(defaults.time_zone, str::to_owned),
             epoch_bytes: size("pipeline.epoch-bytes").unwrap_or(defaults.epoch_bytes),
             memory_limit: size("pipeline.memory-limit").unwrap_or(defaults.memory_limit),
+            seed: self.get("pipeline.seed").and_then(|seed| seed.parse().ok()).unwrap_or(defaults.seed),
         }
     }
 }
@@ -361,6 +367,7 @@ mod tests {
             ("table.local-time-zone", "Europe/Berlin"),
             ("pipeline.epoch-bytes", "1 mb"),
             ("pipeline.memory-limit", "2gb"),
+            ("pipeline.seed", "17"),
         ]);
         let expected = Settings {
             workers: 4,
@@ -371,6 +378,7 @@ mod tests {
             time_zone: "Europe/Berlin".to_owned(),
             epoch_bytes: 1 << 20,
             memory_limit: 2 << 30,
+            seed: 17,
         };
         assert_eq!(settings, expected);
     }

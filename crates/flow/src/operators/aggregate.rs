@@ -141,6 +141,7 @@ impl Aggregate {
         for (batch, groups) in batches.iter().zip(&interned) {
             self.set.update(groups, self.total_groups(), batch.columns.columns(), batch.weights.as_ref())?;
         }
+        self.set.settle()?;
         let (old, new) = touched.split_at(known);
         for (groups, before) in old.chunks(BATCH_ROWS).zip(&before) {
             self.emit(groups, Some(before), output)?;

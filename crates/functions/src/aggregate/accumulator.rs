@@ -50,11 +50,17 @@ impl Rows<'_> {
 
 /// The state of one aggregate, for many groups.
 ///
-/// Whatever the order of updates and merges, the same rows give the same values: sums are exact until they are read. A
+/// Whatever the order of updates and merges, the same rows give the same values: sums are exact until they are read. Where
+/// the order of rows matters, that of one epoch's does not: they are sorted when it ends ([`Accumulator::settle`]). A
 /// group that was never updated, or cleared, holds nothing.
 pub trait Accumulator: Send + std::fmt::Debug {
     /// Adds rows.
     fn update(&mut self, rows: &Rows<'_>) -> Result<()>;
+
+    /// Ends an epoch's rows, before their groups are read: what depends on the order of rows puts them into one here.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// The value of each group; its type is the accumulator's own, see [`super::output`].
     fn evaluate(&self, groups: &[u32]) -> Result<ArrayRef>;

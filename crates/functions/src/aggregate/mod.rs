@@ -7,7 +7,7 @@
 //!
 //! **Invariants.** The values of a group are a function of the multiset of its rows: not of their order, of how they were
 //! cut into batches or merged from parts, nor of rows that came and were retracted. Sums of floats are exact until they
-//! are read ([`exact`]).
+//! are read ([`fleuve_sketch::exact`]).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -17,7 +17,8 @@
 //! use fleuve_plan::AggregateCall;
 //!
 //! let sum = AggregateCall {
-//!     function: "sum".into(), args: vec![0], distinct: false, filter: None, data_type: DataType::Int64,
+//!     function: "sum".into(), args: vec![0], parameters: vec![], distinct: false, filter: None,
+//!     data_type: DataType::Int64,
 //! };
 //! let mut set = AggregateSet::new(&[sum], &[DataType::Int64], false, false)?;
 //! let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 20, 300]));
@@ -29,7 +30,6 @@
 pub mod accumulator;
 pub mod count;
 pub mod distinct;
-pub mod exact;
 pub mod extreme;
 pub mod key;
 pub mod moments;
@@ -37,6 +37,7 @@ pub mod ordered;
 mod output;
 pub mod set;
 pub mod sum;
+pub mod summary;
 
 pub use accumulator::{Accumulator, Rows};
 pub use set::AggregateSet;

@@ -9,9 +9,10 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Float64Array, Int64Arr
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use fleuve_base::{Error, Result};
+use fleuve_sketch::exact::Exact;
+use fleuve_sketch::magnitude::{decompose, scale};
 
 use super::accumulator::{Accumulator, Rows, grow, reset};
-use super::exact::{Exact, Magnitude, decompose, scale};
 use super::sum::{Specials, merge_specials, save_specials};
 
 /// Which measure of spread.
@@ -84,10 +85,8 @@ impl Moment {
 
     /// `(n·Σx² − (Σx)²) / (n · divisor)`.
     fn variance(&self, divisor: i64) -> f64 {
-        let (words, exponent) = self.sum.parts();
-        let sum = Magnitude::new(words, exponent);
-        let (words, exponent) = self.squares.parts();
-        let squares = Magnitude::new(words, exponent).times(self.count.unsigned_abs());
+        let sum = self.sum.magnitude();
+        let squares = self.squares.magnitude().times(self.count.unsigned_abs());
         let (mantissa, exponent) = squares.minus(&sum.product(&sum)).to_scaled();
         scale(mantissa / (self.count as f64 * divisor as f64), exponent).max(0.0)
     }

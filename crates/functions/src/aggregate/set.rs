@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::DataType;
 use fleuve_base::{Error, Result};
-use fleuve_plan::AggregateCall;
+use fleuve_plan::{AggregateCall, Literal};
 
 use super::accumulator::{Accumulator, Rows};
 use super::count::Count;
@@ -14,6 +14,7 @@ use super::moments::{Moments, Spread};
 use super::ordered::Ordered;
 use super::output;
 use super::sum::{DecimalSum, FloatSum, IntegerSum, SHORT_DECIMAL_DIGITS_MAX};
+use super::summary;
 
 /// The aggregates of one operator over one input.
 ///
@@ -35,6 +36,7 @@ pub struct AggregateSet {
 struct Part {
     kind: Kind,
     args: Vec<usize>,
+    parameters: Vec<Literal>,
     /// Position in [`AggregateSet::filters`].
     filter: Option<usize>,
     accumulator: Box<dyn Accumulator>,
@@ -58,6 +60,17 @@ enum Kind {
     Sum,
     Extreme(End),
     Spread(Spread),
+    /// One of [`summary::SUMMARIES`], by its name.
+    Summary(&'static str),
+}
+
+/// What a part computes.
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a> {
+    kind: Kind,
+    args: &'a [usize],
+    parameters: &'a [Literal],
+    filter: Option<usize>,
 }
 
 /// Where a value is held.
@@ -94,11 +107,12 @@ impl AggregateSet {
             set.calls.push(Call { data_type: call.data_type.clone(), recipe });
         }
         if count_rows {
-            set.row_count = Some(set.part(Kind::Count, &[], None, input, retractable)?);
+            let rows = Wanted { kind: Kind::Count, args: &[], parameters: &[], filter: None };
+            set.row_count = Some(set.part(rows, input, retractable)?);
         }
         for part in &mut set.distinct {
             let args: Vec<DataType> = part.args.iter().map(|arg| input[*arg].clone()).collect();
-            let inner = part.inner.iter().map(|(kind, filter)| Ok((*filter, create(*kind, &args, retractable)?)));
+            let inner = part.inner.iter().map(|(kind, filter)| Ok((*filter, create(*kind, &args, &[], retractable)?)));
             let inner = inner.collect::<Result<Vec<_>>>()?;
             part.set = Some(Distinct::new(&args, part.filters.len(), inner, retractable)?);
         }
@@ -114,11 +128,16 @@ impl AggregateSet {
         };
         // The smallest of distinct values is the smallest of all.
         let distinct = call.distinct && !matches!(kind, Kind::Extreme(_));
+        if let (true, Kind::Summary(name)) = (distinct, kind) {
+            let text = format!("{}(DISTINCT …) is not in this build", name.to_uppercase());
+            return Err(Error::unsupported("E201", text));
+        }
         let mut source = |kind| {
             if distinct {
                 self.distinct_source(kind, &call.args, filter)
             } else {
-                Ok(Source::Part(self.part(kind, &call.args, filter, input, retractable)?))
+                let wanted = Wanted { kind, args: &call.args, parameters: &call.parameters, filter };
+                Ok(Source::Part(self.part(wanted, input, retractable)?))
             }
         };
         let value = source(kind)?;
@@ -130,21 +149,17 @@ impl AggregateSet {
     }
 
     /// The part that computes this, made if there is none yet.
-    fn part(
-        &mut self,
-        kind: Kind,
-        args: &[usize],
-        filter: Option<usize>,
-        input: &[DataType],
-        retractable: bool,
-    ) -> Result<usize> {
-        let same = |part: &Part| part.kind == kind && part.args == args && part.filter == filter;
+    fn part(&mut self, wanted: Wanted<'_>, input: &[DataType], retractable: bool) -> Result<usize> {
+        let Wanted { kind, args, parameters, filter } = wanted;
+        let same = |part: &Part| {
+            part.kind == kind && part.args == args && part.parameters == parameters && part.filter == filter
+        };
         if let Some(found) = self.parts.iter().position(same) {
             return Ok(found);
         }
         let types: Vec<DataType> = args.iter().map(|arg| input[*arg].clone()).collect();
-        let accumulator = create(kind, &types, retractable)?;
-        self.parts.push(Part { kind, args: args.to_vec(), filter, accumulator });
+        let accumulator = create(kind, &types, parameters, retractable)?;
+        self.parts.push(Part { kind, args: args.to_vec(), parameters: parameters.to_vec(), filter, accumulator });
         Ok(self.parts.len() - 1)
     }
 
@@ -185,6 +200,11 @@ impl AggregateSet {
             prepared(&mut part.set).update(&rows, &own)?;
         }
         Ok(())
+    }
+
+    /// Ends an epoch's rows: to be called after the last [`AggregateSet::update`] and before the groups are read.
+    pub fn settle(&mut self) -> Result<()> {
+        self.parts.iter_mut().try_for_each(|part| part.accumulator.settle())
     }
 
     /// The values of groups: a column for each call.
@@ -304,14 +324,18 @@ fn kind(call: &AggregateCall) -> Result<Kind> {
         "var_samp" | "variance" => spread(true, false),
         "stddev_pop" => spread(false, true),
         "stddev_samp" | "stddev" => spread(true, true),
-        other => {
-            return Err(Error::unsupported("E201", format!("the aggregate function {other} is not in this build")));
-        }
+        other => match summary::find(other) {
+            Some(spec) => Kind::Summary(spec.name),
+            None => {
+                let text = format!("the aggregate function {other} is not in this build");
+                return Err(Error::unsupported("E201", text));
+            }
+        },
     })
 }
 
 /// Makes an accumulator of a kind for arguments of these types.
-fn create(kind: Kind, args: &[DataType], retractable: bool) -> Result<Box<dyn Accumulator>> {
+fn create(kind: Kind, args: &[DataType], parameters: &[Literal], retractable: bool) -> Result<Box<dyn Accumulator>> {
     let unsupported = |arg: &DataType| {
         let name = match kind {
             Kind::Extreme(_) => "values that are compared",
@@ -320,6 +344,10 @@ fn create(kind: Kind, args: &[DataType], retractable: bool) -> Result<Box<dyn Ac
         Error::unsupported("E202", format!("an aggregate that takes {name} cannot take type {arg}"))
     };
     match (kind, args) {
+        (Kind::Summary(name), _) => {
+            let spec = summary::find(name).ok_or_else(|| Error::internal(format!("there is no summary {name}")))?;
+            spec.create(args, parameters, retractable)
+        }
         (Kind::Count, _) => Ok(Box::new(Count::default())),
         (Kind::Sum, [arg]) => sum(arg).ok_or_else(|| unsupported(arg)),
         (Kind::Spread(spread), [arg]) if arg.is_numeric() => Ok(Box::new(Moments::new(spread))),

@@ -7,9 +7,10 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Float
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Decimal128Type, Float32Type, Float64Type};
 use arrow::datatypes::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use fleuve_base::{Error, Result};
+use fleuve_sketch::exact::Exact;
+use fleuve_sketch::magnitude::decompose;
 
 use super::accumulator::{Accumulator, Rows, gather, grow, reset};
-use super::exact::{Exact, decompose};
 
 /// The longest decimals whose sums cannot exceed 128 bits, however many they are (2^63 rows of 10^18 < 2^60).
 pub const SHORT_DECIMAL_DIGITS_MAX: u8 = 18;

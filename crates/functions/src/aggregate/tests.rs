@@ -66,7 +66,7 @@ fn rows(weights: std::ops::Range<i64>) -> impl Strategy<Value = Vec<Row>> {
 
 fn call(function: &str, arg: Option<usize>, data_type: DataType) -> AggregateCall {
     let args = arg.into_iter().collect();
-    AggregateCall { function: function.into(), args, distinct: false, filter: None, data_type }
+    AggregateCall { function: function.into(), args, parameters: vec![], distinct: false, filter: None, data_type }
 }
 
 /// Every function over every column that it takes, with and without DISTINCT and two filters.

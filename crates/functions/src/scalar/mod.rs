@@ -13,6 +13,7 @@ mod json;
 mod math;
 mod regex;
 mod round;
+mod sketch;
 mod text;
 mod time;
 mod url;
@@ -23,7 +24,7 @@ pub(crate) use time::{Instants, Zone, per_second, standard};
 
 /// All functions of our own.
 pub(crate) fn specs() -> impl Iterator<Item = &'static Spec> {
-    let modules: [&'static [Spec]; 13] = [
+    let modules: [&'static [Spec]; 14] = [
         collection::FUNCTIONS,
         conditional::FUNCTIONS,
         encoding::FUNCTIONS,
@@ -31,6 +32,7 @@ pub(crate) fn specs() -> impl Iterator<Item = &'static Spec> {
         math::FUNCTIONS,
         regex::FUNCTIONS,
         round::FUNCTIONS,
+        sketch::FUNCTIONS,
         text::SEARCH,
         text::SHAPE,
         time::CONVERSIONS,

@@ -177,6 +177,8 @@ fn computes(aggregates: &[AggregateCall], name: &dyn Fn(usize) -> String) -> Str
     }
     let call = |call: &AggregateCall| {
         let args = call.args.iter().map(|arg| name(*arg)).collect::<Vec<_>>().join(", ");
+        let constants = call.parameters.split_last().map_or(&[][..], |(_seed, constants)| constants);
+        let args = constants.iter().fold(args, |args, constant| format!("{args}, {constant}"));
         let args = if call.args.is_empty() { "*".to_owned() } else { args };
         let mut text = format!("{}({}{args})", call.function, if call.distinct { "DISTINCT " } else { "" });
         if let Some(filter) = call.filter {

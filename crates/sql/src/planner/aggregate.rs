@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion_common::DFSchema;
 use datafusion_expr::expr::AggregateFunction;
 use datafusion_expr::logical_plan::Aggregate;
 use datafusion_expr::{Expr as Logical, ExprSchemable};
 use fleuve_base::{Error, Result};
-use fleuve_plan::{AggregateCall, Changelog, Expr, Operator, TimeAttribute, Window, WindowInput};
+use fleuve_functions::aggregate::summary;
+use fleuve_plan::{AggregateCall, Changelog, Expr, Literal, Operator, TimeAttribute, Value, Window, WindowInput};
 
 use super::errors::{at_opt, from_datafusion};
 use super::extension::{WINDOW_COLUMNS, WINDOW_TYPE};
@@ -200,9 +202,11 @@ impl Lowering {
             let text = format!("ORDER BY or IGNORE NULLS in {}() is not in this build", func.name().to_uppercase());
             return Err(at_opt(Error::unsupported("E201", text), place_of_exprs([expr])));
         }
+        let summary = summary::find(func.name());
+        let columns = summary.map_or(params.args.len(), |spec| spec.columns().min(params.args.len()));
         let counts_rows = func.name() == "count" && !params.distinct && params.args.iter().all(is_constant);
         let mut args = vec![];
-        for arg in params.args.iter().filter(|_| !counts_rows) {
+        for arg in params.args[..columns].iter().filter(|_| !counts_rows) {
             let lowered = self.exprs(input, [arg], schema)?.remove(0);
             args.push(needed.position(lowered, logical_field(arg, schema)?));
         }
@@ -214,7 +218,42 @@ impl Lowering {
             None => None,
         };
         let distinct = params.distinct && !matches!(func.name(), "min" | "max");
-        Ok(AggregateCall { function: func.name().to_owned(), args, distinct, filter, data_type: data_type.clone() })
+        let mut call = AggregateCall {
+            function: func.name().to_owned(),
+            args,
+            parameters: vec![],
+            distinct,
+            filter,
+            data_type: data_type.clone(),
+        };
+        if let Some(spec) = summary {
+            self.parameters(spec, &params.args, input, schema, &mut call)?;
+            let types: Vec<DataType> = call.args.iter().map(|arg| needed.fields[*arg].data_type().clone()).collect();
+            let retracts = self.graph.changelog(input) == Changelog::Retract;
+            let checked = spec.create(&types, &call.parameters, retracts);
+            checked.map_err(|error| at_opt(error, place_of_exprs([expr])))?;
+        }
+        Ok(call)
+    }
+
+    /// The constant arguments of a summary, and the pipeline's seed after them.
+    fn parameters(
+        &self,
+        spec: &summary::Spec,
+        args: &[Logical],
+        input: &Relation,
+        schema: &DFSchema,
+        call: &mut AggregateCall,
+    ) -> Result<()> {
+        for (arg, constant) in args.iter().skip(spec.columns()).zip(spec.constants) {
+            let Expr::Literal(literal) = self.exprs(input, [arg], schema)?.remove(0) else {
+                let text = format!("the {} of {} must be a constant", constant.name, spec.name.to_uppercase());
+                return Err(at_opt(Error::input("E304", text).with_hint(spec.usage), place_of_exprs([arg])));
+            };
+            call.parameters.push(literal);
+        }
+        call.parameters.push(Literal { data_type: DataType::UInt64, value: Value::UInt(self.seed) });
+        Ok(())
     }
 
     fn add_aggregate(&mut self, input: Relation, windows: Windows, grouping: Grouping) -> Result<Relation> {

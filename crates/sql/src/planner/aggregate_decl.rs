@@ -4,6 +4,7 @@
 //! except that a DECIMAL becomes `DECIMAL(38, max(6, s))` (so the average of BIGINTs is a BIGINT), `COUNT` is BIGINT.
 //! Deviation: variances and standard deviations are DOUBLE for every argument.
 
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::DataType;
@@ -12,6 +13,7 @@ use datafusion_expr::function::AccumulatorArgs;
 use datafusion_expr::utils::AggregateOrderSensitivity;
 use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, TypeSignature, Volatility};
 use fleuve_base::Error;
+use fleuve_functions::aggregate::summary::{SUMMARIES, Spec};
 
 use super::errors::external;
 
@@ -45,13 +47,22 @@ const AGGREGATES: &[(&str, Typing)] = &[
 ];
 
 /// Other names of the same functions.
-const ALIASES: &[(&str, &str)] = &[("stddev", "stddev_samp"), ("variance", "var_samp"), ("mean", "avg")];
+const ALIASES: &[(&str, &str)] = &[
+    ("stddev", "stddev_samp"),
+    ("variance", "var_samp"),
+    ("mean", "avg"),
+    ("approx_distinct", "approx_count_distinct"),
+];
 
 static DECLARATIONS: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
     let declare = |(name, typing): &(&'static str, Typing)| {
         Arc::new(AggregateUDF::new_from_impl(Declaration { name, typing: *typing, signature: typing.signature() }))
     };
-    AGGREGATES.iter().map(declare).collect()
+    let summaries = SUMMARIES.iter().map(|spec| {
+        let signature = Signature::new(TypeSignature::UserDefined, Volatility::Immutable);
+        Arc::new(AggregateUDF::new_from_impl(Summary { spec, signature }))
+    });
+    AGGREGATES.iter().map(declare).chain(summaries).collect()
 });
 
 /// The aggregate function of this name, in any case.
@@ -64,7 +75,71 @@ pub fn aggregate(name: &str) -> Option<Arc<AggregateUDF>> {
 /// Every name that [`aggregate`] knows.
 pub fn aggregate_names() -> Vec<String> {
     let names = AGGREGATES.iter().map(|(name, _)| *name).chain(ALIASES.iter().map(|(alias, _)| *alias));
-    names.map(str::to_owned).collect()
+    names.chain(SUMMARIES.iter().map(|spec| spec.name)).map(str::to_owned).collect()
+}
+
+/// An aggregate of [`SUMMARIES`].
+#[derive(Debug, Clone)]
+struct Summary {
+    spec: &'static Spec,
+    signature: Signature,
+}
+
+impl PartialEq for Summary {
+    fn eq(&self, other: &Self) -> bool {
+        self.spec.name == other.spec.name
+    }
+}
+
+impl Eq for Summary {}
+
+impl Hash for Summary {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.spec.name.hash(state);
+    }
+}
+
+impl AggregateUDFImpl for Summary {
+    fn name(&self) -> &str {
+        self.spec.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        Ok(self.spec.returns.data_type(arg_types.first().unwrap_or(&DataType::Null)))
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        let (least, most) = self.spec.arguments();
+        if !(least..=most).contains(&arg_types.len()) {
+            let number = if least == most { least.to_string() } else { format!("{least} to {most}") };
+            let text = format!("{} takes {number} arguments, not {}", self.spec.name.to_uppercase(), arg_types.len());
+            return Err(external(Error::input("E021", text).with_hint(self.spec.usage)));
+        }
+        match arg_types[..self.spec.columns()].iter().find(|data_type| !self.spec.takes_type(data_type)) {
+            Some(wrong) => {
+                let (name, wrong) = (self.spec.name.to_uppercase(), crate::types::display(wrong));
+                let error = Error::input("E020", format!("{name} cannot take a value of type {wrong}"));
+                Err(external(error.with_hint(self.spec.usage)))
+            }
+            None => Ok(arg_types.to_vec()),
+        }
+    }
+
+    fn is_nullable(&self) -> bool {
+        true
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::Insensitive
+    }
+
+    fn accumulator(&self, _acc_args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        not_impl_err!("{} is evaluated by the engine, not by the planner", self.spec.name)
+    }
 }
 
 impl Typing {

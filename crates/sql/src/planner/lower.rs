@@ -22,6 +22,8 @@ use super::typing::place_of_exprs;
 pub struct Lowering {
     /// The steps so far.
     pub graph: Graph,
+    /// What summaries are seeded with.
+    pub seed: u64,
 }
 
 impl Lowering {

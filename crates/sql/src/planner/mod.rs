@@ -65,7 +65,7 @@ const STACK_BYTES: usize = 256 << 20;
 pub fn plan_insert(catalog: &Catalog, settings: &Settings, inserts: &[InsertStatement]) -> Result<Pipeline> {
     with_stack(|| {
         let context = Context::new(catalog);
-        let mut lowering = Lowering::default();
+        let mut lowering = Lowering { seed: settings.seed, ..Lowering::default() };
         let mut sinks = vec![];
         for insert in inserts {
             sinks.push(insert_one(&context, &mut lowering, insert)?);
@@ -78,7 +78,7 @@ pub fn plan_insert(catalog: &Catalog, settings: &Settings, inserts: &[InsertStat
 pub fn plan_query(catalog: &Catalog, settings: &Settings, query: &Query) -> Result<Pipeline> {
     with_stack(|| {
         let context = Context::new(catalog);
-        let mut lowering = Lowering::default();
+        let mut lowering = Lowering { seed: settings.seed, ..Lowering::default() };
         let plan = optimized(&context, query)?;
         let relation = lowering.relation(&plan).map_err(|error| located(error, query))?;
         let sink = lowering.result(relation).map_err(|error| located(error, query))?;

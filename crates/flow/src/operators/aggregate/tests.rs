@@ -23,7 +23,14 @@ fn input() -> Schema {
 }
 
 fn call(function: &str, args: &[usize], distinct: bool) -> AggregateCall {
-    AggregateCall { function: function.into(), args: args.to_vec(), distinct, filter: None, data_type: DataType::Int64 }
+    AggregateCall {
+        function: function.into(),
+        args: args.to_vec(),
+        parameters: vec![],
+        distinct,
+        filter: None,
+        data_type: DataType::Int64,
+    }
 }
 
 fn calls() -> Vec<AggregateCall> {

@@ -99,6 +99,7 @@ impl Panes {
         for batch in batches {
             late += self.add(progress, batch)?;
         }
+        self.set.settle()?;
         self.fire(progress, output)?;
         Ok(late)
     }

@@ -209,6 +209,7 @@ impl Sessions {
         for (batch, groups) in batches.iter().zip(groups) {
             self.set.update(groups, self.sessions.len(), batch.columns.columns(), batch.weights.as_ref())?;
         }
+        self.set.settle()?;
         let dropped = groups.iter().flatten().filter(|group| **group == DROPPED).count() as u64;
         if dropped > 0 {
             self.set.clear(&[DROPPED]);

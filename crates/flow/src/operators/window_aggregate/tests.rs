@@ -41,6 +41,7 @@ fn calls() -> Vec<AggregateCall> {
     let call = |function: &str, args: &[usize], distinct| AggregateCall {
         function: function.into(),
         args: args.to_vec(),
+        parameters: vec![],
         distinct,
         filter: None,
         data_type: DataType::Int64,

@@ -1,0 +1,21 @@
+//! Online aggregation: estimates, each with its interval, while the data is still being read in random order.
+//!
+//! J. M. Hellerstein, P. J. Haas, H. J. Wang (1997), "Online aggregation"; P. J. Haas (1997), "Large-sample and
+//! deterministic confidence intervals for online aggregation"; P. J. Haas, J. M. Hellerstein (1999), "Ripple joins for
+//! online aggregation".
+//!
+//! What matters is the unit in which data is drawn. [`Rows`] are for rows that were drawn one by one. Where whole blocks
+//! are drawn, rows of a block resemble each other, and [`Blocks`] takes the block as the unit. [`Ripple`] joins two tables
+//! of which each is read in random order, and [`Stride`] reads a table group by group at rates that its user sets.
+
+mod blocks;
+mod claim;
+mod ripple;
+mod rows;
+mod stride;
+
+pub use blocks::Blocks;
+pub use claim::{Bounds, Method, Scope};
+pub use ripple::Ripple;
+pub use rows::Rows;
+pub use stride::{Served, Stride};
