@@ -119,13 +119,6 @@ fn a_start_on_a_full_disk_finishes_what_was_decided_when_there_is_room() {
         world.log.commit_now().unwrap();
         assert!(ending.waits());
         let world = world.power_cut_with_room(room);
-            eprintln!(
-                "{room} {p:?} lso {} end {} full {}",
-                p.last_stable_offset(),
-                p.log_end_offset(),
-                world.log.is_full()
-            );
-        }
         full += u64::from(world.log.is_full());
         recover(&world);
         assert!(all_stable(&world), "{room}");
