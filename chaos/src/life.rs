@@ -57,6 +57,29 @@ pub(crate) struct Summary {
     pub(crate) starts: Vec<Duration>,
 }
 
+impl Summary {
+    /// Counts another life in.
+    pub(crate) fn add(&mut self, one: Summary) {
+        self.faults += one.faults;
+        self.events += one.events;
+        self.records += one.records;
+        self.starts.extend(one.starts);
+    }
+
+    /// The figures, for people.
+    pub(crate) fn tell(&self) -> String {
+        let mut starts: Vec<u128> = self.starts.iter().map(Duration::as_millis).collect();
+        starts.sort_unstable();
+        let at = |permille: usize| starts.get((starts.len() * permille / 1000).min(starts.len().max(1) - 1)).copied();
+        let [median, p99, most] = [500, 990, 999].map(|permille| at(permille).unwrap_or(0));
+        let Summary { faults, records, events, .. } = self;
+        format!(
+            "{faults} faults, 0 anomalies in {records} records and {events} events; start to ready p50 {median} ms, \
+             p99 {p99} ms, p99.9 {most} ms"
+        )
+    }
+}
+
 /// A life that is being led.
 pub(crate) struct Life {
     pub(crate) context: Arc<Context>,
@@ -170,11 +193,16 @@ impl Life {
 
     /// Kills the broker, which may have ended already.
     pub(crate) fn kill(&mut self, why: &str) {
-        self.context.history.add(Event::Fault(why.to_owned()));
+        self.fault(why);
         if let Some(mut server) = self.server.take() {
             server.process.kill();
         }
         self.context.set_address(None);
+    }
+
+    /// Notes and counts a fault.
+    pub(crate) fn fault(&mut self, what: &str) {
+        self.context.history.add(Event::Fault(what.to_owned()));
         self.summary.faults += 1;
     }
 

@@ -1,6 +1,6 @@
 //! R8: the disk is full at a random moment, and later it is not. Writers are told so with an error that lets them try again,
-//! readers go on reading, nothing is lost. Writing goes on as soon as there is room again, or, if a write had failed and the
-//! broker accepts no more records, after a restart; how often each happened is told.
+//! readers go on reading, nothing is lost, and writing goes on as soon as there is room again, in the same process. How long
+//! that took is told.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use fleuve_wire::ErrorCode;
 
-use super::kill::{add, tell};
 use super::{Plan, Scenario};
 use crate::client::{Isolation, Problem};
 use crate::history::Event;
-use crate::life::{Life, Summary, Workload, fresh};
+use crate::life::{Life, Workload};
 use crate::process::{Launch, run as run_command};
 use crate::storage::{Disk, Storage};
 
@@ -33,7 +32,7 @@ const DISK_BYTES: u64 = 512 << 20;
 /// How long the disk stays full.
 const FULL: Duration = Duration::from_millis(600);
 
-/// How long writers may take to get on when there is room again, before the broker is started anew.
+/// How long writers may take to get on when there is room again.
 const ROOM_LIMIT: Duration = Duration::from_secs(3);
 
 /// How long the broker runs at most before the disk is full.
@@ -43,47 +42,44 @@ const RUN_MS_MAX: u64 = 400;
 const FILLS: [u64; 4] = [32 << 20, 1 << 20, 64 << 10, 4 << 10];
 
 fn run(plan: &Plan<'_>) -> Result<String, String> {
-    let (mut all, mut restarts, mut life) = (Summary::default(), 0, 0);
-    while plan.goes_on(all.faults) {
-        let directory = fresh(&plan.options.directory, &format!("diskfull-{life}"))?;
-        let storage = Storage::Disk(Disk::of(&directory, DISK_BYTES)?);
-        let launch = Launch::new(&plan.options.binary, &storage, &directory);
-        let mut led = Life::begin(launch, storage, plan.options.seed + life, &Workload::ALL)?;
-        for _ in 0..LIFE_CYCLES.min(plan.cycles) {
-            restarts += cycle(&mut led, &directory).map_err(|what| led.failed(&what, &[]))?;
-            all.faults += 1;
+    let (mut refusals, mut slowest) = (0, Duration::ZERO);
+    let all = plan.lives("diskfull", LIFE_CYCLES, |directory, seed, cycles| {
+        let storage = Storage::Disk(Disk::of(directory, DISK_BYTES)?);
+        let launch = Launch::new(&plan.options.binary, &storage, directory);
+        let mut life = Life::begin(launch, storage, seed, &Workload::ALL)?;
+        for () in cycles {
+            let again = cycle(&mut life, directory).map_err(|what| life.failed(&what, &[]))?;
+            refusals += u64::from(again.is_some());
+            slowest = slowest.max(again.unwrap_or_default());
         }
-        let faults = all.faults;
-        add(&mut all, led.finish()?);
-        all.faults = faults;
-        let _ = std::fs::remove_dir_all(&directory);
-        life += 1;
-    }
-    Ok(format!("{restarts} times a restart was needed to write on; {}", tell(&all)))
+        life.progress().map_err(|what| life.failed(&what, &[]))?;
+        life.finish()
+    })?;
+    let (faults, slowest_ms) = (all.faults, slowest.as_millis());
+    Ok(format!(
+        "the disk was full {faults} times, {refusals} times writers met that; with room they wrote on after {slowest_ms} ms at most, \
+         without a restart; {}",
+        all.tell()
+    ))
 }
 
-/// Fills the disk and makes room again; how many restarts it took to write on.
-fn cycle(life: &mut Life, directory: &Path) -> Result<u64, String> {
+/// Fills the disk and makes room again; if that was met, how long it took then to write on.
+fn cycle(life: &mut Life, directory: &Path) -> Result<Option<Duration>, String> {
     life.progress()?;
     life.run_for(RUN_MS_MAX);
-    life.context.history.add(Event::Fault("the disk is full".to_owned()));
+    life.fault("the disk is full");
     let filler = fill(&directory.join("disk"))?;
     std::thread::sleep(FULL);
     let refused = probe(life)?;
     std::fs::remove_file(&filler).map_err(|e| e.to_string())?;
     life.context.history.add(Event::Fault("there is room again".to_owned()));
-    if !refused {
-        return Ok(0);
-    }
     let begun = Instant::now();
-    while begun.elapsed() < ROOM_LIMIT {
-        if !probe(life)? {
-            return Ok(0);
+    while probe(life)? {
+        if begun.elapsed() > ROOM_LIMIT {
+            return Err(format!("there is room, but after {ROOM_LIMIT:?} writers are still refused"));
         }
     }
-    life.kill("to write on");
-    life.recover()?;
-    Ok(1)
+    Ok(refused.then(|| begun.elapsed()))
 }
 
 /// Takes blocks until there are no more.

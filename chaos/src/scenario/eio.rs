@@ -1,12 +1,12 @@
 //! R6: a system call fails, once or from then on. Nothing that is acknowledged afterwards may be lost; after a failed
-//! write or sync of a segment nothing is acknowledged at all, and the broker says so; the next start is a clean one.
+//! write or sync of a segment nothing is acknowledged at all, and the broker says so; the next start is a clean one. Only
+//! a write that finds no room is refused and no more than that: what is acknowledged after it must be there all the same.
 
 use std::time::Duration;
 
-use super::kill::{add, tell};
 use super::{Plan, Scenario};
 use crate::history::Event;
-use crate::life::{Life, Summary, Workload, fresh};
+use crate::life::{Life, Workload};
 use crate::process::{Injection, Launch, has_strace, tail};
 use crate::storage::Storage;
 
@@ -46,26 +46,26 @@ fn run(plan: &Plan<'_>) -> Result<String, String> {
     if !has_strace() {
         return Err("strace is not there".to_owned());
     }
-    let (mut all, mut met, mut poisoned, mut life) = (Summary::default(), 0, 0, 0);
-    while plan.goes_on(all.faults) {
-        let directory = fresh(&plan.options.directory, &format!("eio-{life}"))?;
-        let cycles = LIFE_CYCLES.min(plan.cycles - all.faults.min(plan.cycles)).max(1);
+    let (mut met, mut poisoned, mut refused) = (0, 0, 0);
+    let all = plan.lives("eio", LIFE_CYCLES, |directory, seed, cycles| {
         let storage = Storage::Directory(directory.join("data"));
-        let launch = Launch::new(&plan.options.binary, &storage, &directory);
-        let mut led = Life::begin(launch, storage, plan.options.seed + life, &Workload::ALL)?;
-        for _ in 0..cycles {
-            match cycle(&mut led) {
+        let launch = Launch::new(&plan.options.binary, &storage, directory);
+        let mut life = Life::begin(launch, storage, seed, &Workload::ALL)?;
+        for () in cycles {
+            match cycle(&mut life) {
                 Ok(Met::Nothing) => {}
                 Ok(Met::Failure) => met += 1,
                 Ok(Met::Poison) => (met, poisoned) = (met + 1, poisoned + 1),
-                Err(what) => return Err(led.failed(&what, &[])),
+                Ok(Met::NoRoom) => (met, refused) = (met + 1, refused + 1),
+                Err(what) => return Err(life.failed(&what, &[])),
             }
         }
-        add(&mut all, led.finish()?);
-        let _ = std::fs::remove_dir_all(&directory);
-        life += 1;
-    }
-    Ok(format!("{met} calls failed, {poisoned} of them writes or syncs of records; {}", tell(&all)))
+        life.finish()
+    })?;
+    Ok(format!(
+        "{met} calls failed, {poisoned} of them writes or syncs of records, and {refused} writes of records that found no room; {}",
+        all.tell()
+    ))
 }
 
 /// What came of an injection.
@@ -76,6 +76,8 @@ enum Met {
     Failure,
     /// A write or sync of a segment failed.
     Poison,
+    /// A write of a segment found no room.
+    NoRoom,
 }
 
 fn cycle(life: &mut Life) -> Result<Met, String> {
@@ -95,6 +97,7 @@ fn cycle(life: &mut Life) -> Result<Met, String> {
     let met = match met {
         None => Met::Nothing,
         Some(Failed { segment: false, .. }) => Met::Failure,
+        Some(_) if injection.calls == "pwrite64" && injection.what == "error=ENOSPC" => Met::NoRoom,
         Some(Failed { at, .. }) => {
             silent(life, begun, at)?;
             Met::Poison

@@ -1,10 +1,11 @@
 //! R1, R2: `kill -9` at any moment. Most kills come at a random time, some at the n-th call of a system call (strace
 //! sends the signal), some while the broker still recovers from the kill before.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::{Plan, Scenario};
-use crate::life::{Life, Summary, Workload, fresh};
+use super::{Cycles, Plan, Scenario};
+use crate::life::{Life, Summary, Workload};
 use crate::process::{Injection, Launch, has_strace};
 use crate::storage::Storage;
 
@@ -38,24 +39,16 @@ const CALL_LIMIT: Duration = Duration::from_secs(3);
 const CALLS: [&str; 7] = ["fdatasync", "pwrite64", "fsync", "openat", "rename", "ftruncate", "unlink"];
 
 fn run(plan: &Plan<'_>) -> Result<String, String> {
-    let (strace, mut all, mut life) = (has_strace(), Summary::default(), 0);
-    while plan.goes_on(all.faults) {
-        let cycles = LIFE_CYCLES.min(plan.cycles - all.faults.min(plan.cycles)).max(1);
-        let directory = fresh(&plan.options.directory, &format!("kill-{life}"))?;
-        let summary = live(plan, &directory, plan.options.seed + life, cycles, strace)?;
-        add(&mut all, summary);
-        // Only what failed is kept.
-        let _ = std::fs::remove_dir_all(&directory);
-        life += 1;
-    }
-    Ok(tell(&all))
+    let strace = has_strace();
+    let all = plan.lives("kill", LIFE_CYCLES, |directory, seed, cycles| live(plan, directory, seed, cycles, strace))?;
+    Ok(all.tell())
 }
 
-fn live(plan: &Plan<'_>, directory: &std::path::Path, seed: u64, cycles: u64, strace: bool) -> Result<Summary, String> {
+fn live(plan: &Plan<'_>, directory: &Path, seed: u64, cycles: Cycles, strace: bool) -> Result<Summary, String> {
     let storage = Storage::Directory(directory.join("data"));
     let launch = Launch::new(&plan.options.binary, &storage, directory);
     let mut life = Life::begin(launch, storage, seed, &Workload::ALL)?;
-    for _ in 0..cycles {
+    for () in cycles {
         if let Err(what) = cycle(&mut life, strace) {
             return Err(life.failed(&what, &[]));
         }
@@ -90,23 +83,4 @@ fn kill_at_call(life: &mut Life) -> Result<(), String> {
     }
     life.kill(&format!("kill -9 at {injection}"));
     Ok(())
-}
-
-pub(super) fn add(all: &mut Summary, one: Summary) {
-    all.faults += one.faults;
-    all.events += one.events;
-    all.records += one.records;
-    all.starts.extend(one.starts);
-}
-
-pub(super) fn tell(all: &Summary) -> String {
-    let mut starts: Vec<u128> = all.starts.iter().map(Duration::as_millis).collect();
-    starts.sort_unstable();
-    let at = |permille: usize| starts.get((starts.len() * permille / 1000).min(starts.len().max(1) - 1)).copied();
-    let [median, p99, most] = [500, 990, 999].map(|permille| at(permille).unwrap_or(0));
-    let Summary { faults, records, events, .. } = all;
-    format!(
-        "{faults} faults, 0 anomalies in {records} records and {events} events; start to ready p50 {median} ms, p99 {p99} ms, \
-         p99.9 {most} ms"
-    )
 }

@@ -13,8 +13,10 @@ mod security;
 mod slow;
 mod torn;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::life::{Summary, fresh};
 use crate::options::{Options, USAGE};
 
 /// A kind of torture.
@@ -62,6 +64,49 @@ impl Plan<'_> {
             None => done < self.cycles,
         }
     }
+
+    /// Leads lives of up to `cycles_max` cycles, each in a directory and with a seed of its own, until the plan is done.
+    /// `live` gets the directory, the seed and the cycles. Only the directory of what failed is kept.
+    pub(crate) fn lives(
+        &self,
+        name: &str,
+        cycles_max: u64,
+        mut live: impl FnMut(&Path, u64, Cycles) -> Result<Summary, String>,
+    ) -> Result<Summary, String> {
+        let (mut all, mut life) = (Summary::default(), 0);
+        while self.goes_on(all.faults) {
+            let directory = fresh(&self.options.directory, &format!("{name}-{life}"))?;
+            let left = self.cycles.saturating_sub(all.faults);
+            let end = self.options.seconds.map(|seconds| self.begun + Duration::from_secs(seconds));
+            let cycles = Cycles {
+                left: if end.is_some() { cycles_max } else { cycles_max.min(left).max(1) },
+                begun: false,
+                end,
+            };
+            all.add(live(&directory, self.options.seed + life, cycles)?);
+            let _ = std::fs::remove_dir_all(&directory);
+            life += 1;
+        }
+        Ok(all)
+    }
+}
+
+/// The cycles of one life: one at least, and no more when the time is over.
+pub(crate) struct Cycles {
+    left: u64,
+    begun: bool,
+    end: Option<Instant>,
+}
+
+impl Iterator for Cycles {
+    type Item = ();
+
+    fn next(&mut self) -> Option<()> {
+        let over = self.begun && self.end.is_some_and(|end| Instant::now() >= end);
+        self.left = if over { 0 } else { self.left }.checked_sub(1)?;
+        self.begun = true;
+        Some(())
+    }
 }
 
 /// Runs the scenarios that are named; `all` names all.
@@ -101,4 +146,17 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>, String> {
 fn list() -> String {
     let lines = SCENARIOS.iter().map(|s| format!("  {:<12} {:<4} {}\n", s.name, s.goal, s.what));
     format!("{USAGE}\n{}", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_has_one_cycle_at_least_and_ends_with_the_time() {
+        let cycles = |left, end| Cycles { left, begun: false, end }.count();
+        assert_eq!((cycles(5, None), cycles(1, None)), (5, 1));
+        assert_eq!(cycles(5, Some(Instant::now())), 1);
+        assert_eq!(cycles(5, Some(Instant::now() + Duration::from_secs(60))), 5);
+    }
 }

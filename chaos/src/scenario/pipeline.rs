@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::kill::{add, tell};
-use super::{Plan, Scenario};
+use super::{Cycles, Plan, Scenario};
 use crate::client::{Connection, Isolation, Outcome};
 use crate::contents::Contents;
 use crate::history::Place;
-use crate::life::{Life, Summary, Workload, fresh};
+use crate::life::{Life, Summary, Workload};
 use crate::process::Launch;
 use crate::storage::Storage;
 use crate::value::number;
@@ -65,20 +64,16 @@ type Totals = BTreeMap<u64, (u64, u64)>;
 const WORKLOAD: Workload = Workload { plain: 0, idempotent: 2, transactional: 0, members: 1, readers: true };
 
 fn run(plan: &Plan<'_>) -> Result<String, String> {
-    let (mut all, mut life, mut rows) = (Summary::default(), 0, 0);
-    while plan.goes_on(all.faults) {
-        let directory = fresh(&plan.options.directory, &format!("pipeline-{life}"))?;
-        let cycles = LIFE_CYCLES.min(plan.cycles - all.faults.min(plan.cycles)).max(1);
-        let (summary, compared) = live(plan, &directory, plan.options.seed + life, cycles)?;
-        add(&mut all, summary);
+    let mut rows = 0;
+    let all = plan.lives("pipeline", LIFE_CYCLES, |directory, seed, cycles| {
+        let (summary, compared) = live(plan, directory, seed, cycles)?;
         rows += compared;
-        let _ = std::fs::remove_dir_all(&directory);
-        life += 1;
-    }
-    Ok(format!("{rows} rows of the filter and all totals equal the batch's; {}", tell(&all)))
+        Ok(summary)
+    })?;
+    Ok(format!("{rows} rows of the filter and all totals equal the batch's; {}", all.tell()))
 }
 
-fn live(plan: &Plan<'_>, directory: &Path, seed: u64, cycles: u64) -> Result<(Summary, usize), String> {
+fn live(plan: &Plan<'_>, directory: &Path, seed: u64, cycles: Cycles) -> Result<(Summary, usize), String> {
     let script = directory.join("pipelines.sql");
     std::fs::write(&script, SCRIPT).map_err(|e| e.to_string())?;
     let storage = Storage::Directory(directory.join("data"));
@@ -86,7 +81,7 @@ fn live(plan: &Plan<'_>, directory: &Path, seed: u64, cycles: u64) -> Result<(Su
     let mut life = Life::begin(launch, storage, seed, &WORKLOAD)?;
     // The topics are there by now, with as many partitions as the drivers want.
     life.launch.arguments = vec!["--run".to_owned(), script.display().to_string()];
-    for _ in 0..cycles {
+    for () in cycles {
         let cycle = |life: &mut Life| {
             life.progress()?;
             life.run_for(RUN_MS_MAX);

@@ -3,9 +3,8 @@
 
 use std::path::Path;
 
-use super::kill::{add, tell};
-use super::{Plan, Scenario};
-use crate::life::{Life, Summary, Workload, fresh};
+use super::{Cycles, Plan, Scenario};
+use crate::life::{Life, Summary, Workload};
 use crate::process::{Injection, Launch, Process, has_strace};
 use crate::storage::{Disk, Storage};
 
@@ -33,22 +32,17 @@ const RUN_MS_MAX: u64 = 400;
 const START_MS_MAX: u64 = 60;
 
 fn run(plan: &Plan<'_>) -> Result<String, String> {
-    let (strace, mut all, mut life) = (has_strace(), Summary::default(), 0);
-    while plan.goes_on(all.faults) {
-        let directory = fresh(&plan.options.directory, &format!("powercut-{life}"))?;
-        let cycles = LIFE_CYCLES.min(plan.cycles - all.faults.min(plan.cycles)).max(1);
-        add(&mut all, live(plan, &directory, plan.options.seed + life, cycles, strace)?);
-        let _ = std::fs::remove_dir_all(&directory);
-        life += 1;
-    }
-    Ok(tell(&all))
+    let strace = has_strace();
+    let all =
+        plan.lives("powercut", LIFE_CYCLES, |directory, seed, cycles| live(plan, directory, seed, cycles, strace))?;
+    Ok(all.tell())
 }
 
-fn live(plan: &Plan<'_>, directory: &Path, seed: u64, cycles: u64, strace: bool) -> Result<Summary, String> {
+fn live(plan: &Plan<'_>, directory: &Path, seed: u64, cycles: Cycles, strace: bool) -> Result<Summary, String> {
     let storage = Storage::Disk(Disk::create(directory)?);
     let launch = Launch::new(&plan.options.binary, &storage, directory);
     let mut life = Life::begin(launch, storage, seed, &Workload::ALL)?;
-    for _ in 0..cycles {
+    for () in cycles {
         if let Err(what) = cycle(&mut life, strace) {
             return Err(life.failed(&what, &[]));
         }

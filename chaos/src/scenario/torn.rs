@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::kill::{add, tell};
 use super::{Plan, Scenario};
-use crate::life::{Life, Summary, Workload, fresh};
+use crate::life::{Life, Workload, fresh};
 use crate::process::{Launch, run as run_command};
 use crate::storage::Storage;
 
@@ -27,20 +26,16 @@ const SOURCE: &str = include_str!("../torn.c");
 
 fn run(plan: &Plan<'_>) -> Result<String, String> {
     let shim = compile(&plan.options.directory)?;
-    let (mut all, mut life) = (Summary::default(), 0);
-    while plan.goes_on(all.faults) {
-        let directory = fresh(&plan.options.directory, &format!("torn-{life}"))?;
+    let all = plan.lives("torn", LIFE_CYCLES, |directory, seed, cycles| {
         let storage = Storage::Directory(directory.join("data"));
-        let launch = Launch::new(&plan.options.binary, &storage, &directory);
-        let mut led = Life::begin(launch, storage, plan.options.seed + life, &Workload::ALL)?;
-        for _ in 0..LIFE_CYCLES.min(plan.cycles - all.faults.min(plan.cycles)).max(1) {
-            cycle(&mut led, &shim).map_err(|what| led.failed(&what, &[]))?;
+        let launch = Launch::new(&plan.options.binary, &storage, directory);
+        let mut life = Life::begin(launch, storage, seed, &Workload::ALL)?;
+        for () in cycles {
+            cycle(&mut life, &shim).map_err(|what| life.failed(&what, &[]))?;
         }
-        add(&mut all, led.finish()?);
-        let _ = std::fs::remove_dir_all(&directory);
-        life += 1;
-    }
-    Ok(tell(&all))
+        life.finish()
+    })?;
+    Ok(all.tell())
 }
 
 fn compile(directory: &Path) -> Result<PathBuf, String> {

@@ -328,6 +328,11 @@ pub const CODES: &[Code] = &[
     code("E715", "record batch too large", "The topic's settings do not allow batches of this size."),
     code("E716", "records are pinned", "Records cannot be deleted while a reader is known to need them."),
     code(
+        "E717",
+        "record batch outside the transaction",
+        "A producer that has a transaction open writes records that are not part of it.",
+    ),
+    code(
         "E720",
         "not Kafka's protocol",
         "A peer sent bytes that are not a message of Kafka's protocol, or an API or version that is not served here.",
@@ -357,6 +362,11 @@ pub const CODES: &[Code] = &[
         "E904",
         "state is full",
         "The state of an operator is at its limit. Bound it by time, or run it on more workers.",
+    ),
+    code(
+        "E905",
+        "the disk is full",
+        "A file could not be written for want of room. What was stored before is not touched; make room, and writing goes on without a restart.",
     ),
     code(
         "E999",

@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+/// The code for a full disk.
+const NO_SPACE: &str = "E905";
+
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -125,9 +128,19 @@ impl Error {
         Self::new(ErrorKind::Internal, "E999", message)
     }
 
-    /// An operating-system error while doing `what` (for example ``open `orders.csv` ``).
+    /// An operating-system error while doing `what` (for example ``open `orders.csv` ``): `E905` if the disk is full, else
+    /// `E902`.
     pub fn io(what: impl fmt::Display, source: &std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, "E902", format!("could not {what}: {source}"))
+        let message = format!("could not {what}: {source}");
+        if crate::fs::is_no_space(source) {
+            return Self::new(ErrorKind::Io, NO_SPACE, message).with_hint("make room on the disk, then try again");
+        }
+        Self::new(ErrorKind::Io, "E902", message)
+    }
+
+    /// Whether the disk was full, and nothing is in doubt but what was to be written: see [`crate::fs::is_no_space`].
+    pub fn is_no_space(&self) -> bool {
+        self.code() == NO_SPACE
     }
 
     /// Adds the place in the user's input. The first place wins: the innermost one is the most exact.

@@ -24,7 +24,8 @@ pub trait File: Send + Sync {
     }
     /// Writes all of `bytes` at `position`. After an error any prefix may have been written.
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()>;
-    /// Makes everything written so far survive a power cut (`fdatasync`).
+    /// Makes everything written so far survive a power cut (`fdatasync`). After an error nothing is known of what was
+    /// written; so the error is never one of [`is_no_space`], which can be recovered from.
     fn sync(&self) -> io::Result<()>;
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;
@@ -52,7 +53,8 @@ pub trait Fs: Send + Sync {
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory and all that is in it.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
-    /// Makes creations, renames and removals in a directory survive a power cut.
+    /// Makes creations, renames and removals in a directory survive a power cut. As with [`File::sync`], an error is
+    /// never one of [`is_no_space`].
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Locks a file (created when there is none) against every other holder, until the guard is dropped or the
     /// process ends. `None`: someone else holds it. A file system that nobody else can reach needs no lock.
@@ -63,6 +65,18 @@ pub trait Fs: Send + Sync {
 
 /// Holds a lock for as long as it lives.
 pub type LockGuard = Box<dyn std::any::Any + Send + Sync>;
+
+/// Whether a call failed because the disk, or someone's share of it, is full. Then it has had no effect but for a part
+/// of the bytes that were to be written, and may succeed when there is room again.
+pub fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The error of a sync: some file systems find out only then that the disk is full, and what they do with the bytes is
+/// as uncertain as after any other failed sync.
+pub(crate) fn sync_error(error: io::Error) -> io::Error {
+    if is_no_space(&error) { io::Error::other(error) } else { error }
+}
 
 /// Reads a whole file.
 pub fn read(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
@@ -75,20 +89,29 @@ pub fn read(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Writes a whole file so that after a crash either the old content or the new one is there: a temporary
-/// file is written, synced and renamed, and then the directory is synced.
+/// file is written, synced and renamed, and then the directory is synced. After an error of [`is_no_space`] the old content
+/// is there.
 pub fn write_atomically(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
-    let file = fs.open(&temporary, true)?;
-    file.set_len(0)?;
-    file.write_at(bytes, 0)?;
-    file.sync()?;
-    fs.rename(&temporary, path)?;
+    let renamed = write_synced(fs, &temporary, bytes).and_then(|()| fs.rename(&temporary, path));
+    if let Err(error) = renamed {
+        // What was written of it takes room that may be needed.
+        let _ = fs.remove_file(&temporary);
+        return Err(error);
+    }
     match path.parent() {
         Some(directory) => fs.sync_dir(directory),
         None => Ok(()),
     }
+}
+
+fn write_synced(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = fs.open(path, true)?;
+    file.set_len(0)?;
+    file.write_at(bytes, 0)?;
+    file.sync()
 }
 
 /// The operating system's file system.
@@ -129,7 +152,7 @@ impl Fs for OsFs {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        std::fs::File::open(path)?.sync_all()
+        std::fs::File::open(path)?.sync_all().map_err(sync_error)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
@@ -179,7 +202,7 @@ impl File for OsFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.0.sync_data().map_err(sync_error)
     }
 
     fn len(&self) -> io::Result<u64> {

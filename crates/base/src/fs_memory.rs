@@ -3,14 +3,15 @@
 //! It keeps two versions of everything: what the processes see, and what would survive a power cut. A write
 //! reaches the second only by [`File::sync`], a creation, rename or removal only by [`Fs::sync_dir`].
 //! [`MemoryFs::crash`] returns a new file system as it might be found after the power came back;
-//! [`MemoryFs::fail`] lets the k-th call of a kind fail; [`MemoryFs::halt_at`] stops the world at a call.
+//! [`MemoryFs::fail`] lets the k-th call of a kind fail; [`MemoryFs::halt_at`] stops the world at a call;
+//! [`MemoryFs::set_room`] makes the disk small.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::fs::{File, Fs, LockGuard};
+use crate::fs::{File, Fs, LockGuard, sync_error};
 
 /// The kinds of call that can be counted and failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,8 @@ struct State {
     changes: u64,
     fault: Option<(Call, u64, io::ErrorKind)>,
     halt_at: u64,
+    /// Bytes that all files and directories may take together.
+    disk_bytes: u64,
     locks: Vec<usize>,
 }
 
@@ -79,6 +82,8 @@ enum Change {
 
 const ROOT: usize = 0;
 const SECTOR_BYTES: usize = 512;
+/// What a file or directory takes beside its content.
+const NODE_BYTES: u64 = 256;
 
 impl Default for MemoryFs {
     fn default() -> Self {
@@ -93,8 +98,9 @@ impl MemoryFs {
     }
 
     fn of(nodes: Vec<Node>) -> Self {
-        let state = State { nodes, calls: [0; CALLS], changes: 0, fault: None, halt_at: u64::MAX, locks: Vec::new() };
-        MemoryFs(Arc::new(Mutex::new(state)))
+        let (halt_at, disk_bytes) = (u64::MAX, u64::MAX);
+        let (calls, changes, fault, locks) = ([0; CALLS], 0, None, Vec::new());
+        MemoryFs(Arc::new(Mutex::new(State { nodes, calls, changes, fault, halt_at, disk_bytes, locks })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,6 +128,13 @@ impl MemoryFs {
     pub fn halt_at(&self, nth: u64) {
         let mut state = self.state();
         state.halt_at = state.changes + nth;
+    }
+
+    /// Leaves so much room for more; `None` is all that one can want. Without room, files cannot grow and nothing can be
+    /// created; of a write that does not fit, a part is written. What is removed makes room.
+    pub fn set_room(&self, bytes: Option<u64>) {
+        let mut state = self.state();
+        state.disk_bytes = bytes.map_or(u64::MAX, |bytes| state.used_bytes(ROOT).saturating_add(bytes));
     }
 
     /// The files as they may be found after a crash at this moment. The handles of this one keep working on
@@ -279,7 +292,27 @@ impl State {
         }
     }
 
+    /// What a node and all below it take.
+    fn used_bytes(&self, id: usize) -> u64 {
+        NODE_BYTES
+            + match &self.nodes[id] {
+                Node::File { seen, .. } => seen.len() as u64,
+                Node::Directory { seen, .. } => seen.values().map(|id| self.used_bytes(*id)).sum(),
+            }
+    }
+
+    /// Bytes that are left; none of the work is done where that is all that one can want.
+    fn room_bytes(&self) -> u64 {
+        match self.disk_bytes {
+            u64::MAX => u64::MAX,
+            bytes => bytes.saturating_sub(self.used_bytes(ROOT)),
+        }
+    }
+
     fn add(&mut self, parent: usize, name: String, node: Node) -> io::Result<usize> {
+        if self.room_bytes() < NODE_BYTES {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let id = self.nodes.len();
         self.nodes.push(node);
         self.names(parent)?.insert(name, id);
@@ -367,7 +400,7 @@ impl Fs for MemoryFs {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.count(Call::SyncDirectory)?;
+        state.count(Call::SyncDirectory).map_err(sync_error)?;
         let id = state.find(path)?;
         match &mut state.nodes[id] {
             Node::Directory { seen, durable } => durable.clone_from(seen),
@@ -405,13 +438,33 @@ struct MemoryFile {
 }
 
 impl MemoryFile {
+    /// What can be done of a change, and how it is told.
+    fn as_far_as_it_fits(&self, state: &State, change: Change) -> io::Result<(Change, io::Result<()>)> {
+        let length = match &state.nodes[self.id] {
+            Node::File { seen, .. } => seen.len() as u64,
+            Node::Directory { .. } => 0,
+        };
+        let limit = length.saturating_add(state.room_bytes());
+        match change {
+            Change::Length(length) if length > limit => Err(io::ErrorKind::StorageFull.into()),
+            Change::Write(position, _) if position > limit => Err(io::ErrorKind::StorageFull.into()),
+            Change::Write(position, mut bytes) if position + bytes.len() as u64 > limit => {
+                bytes.truncate((limit - position) as usize);
+                Ok((Change::Write(position, bytes), Err(io::ErrorKind::StorageFull.into())))
+            }
+            change => Ok((change, Ok(()))),
+        }
+    }
+
     fn change(&self, call: Call, change: Change) -> io::Result<()> {
         let mut state = self.fs.state();
         let result = state.count(call);
-        let change = match (change, &result) {
-            (Change::Write(position, bytes), Err(_)) => Change::Write(position, bytes[..bytes.len() / 2].to_vec()),
-            (change, Ok(())) => change,
-            (Change::Length(_), Err(_)) => return result,
+        let (change, result) = match (change, result) {
+            (Change::Write(position, bytes), Err(error)) => {
+                (Change::Write(position, bytes[..bytes.len() / 2].to_vec()), Err(error))
+            }
+            (Change::Length(_), Err(error)) => return Err(error),
+            (change, Ok(())) => self.as_far_as_it_fits(&state, change)?,
         };
         if let Node::File { seen, unsynced, .. } = &mut state.nodes[self.id] {
             change.apply(seen);
@@ -446,7 +499,7 @@ impl File for MemoryFile {
                 changes.iter().for_each(|change| change.apply(durable));
             }
         }
-        result
+        result.map_err(sync_error)
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -511,6 +564,35 @@ mod tests {
         assert!(file.sync().is_err());
         assert!(file.sync().is_ok());
         assert_eq!(content(&fs.crash(Unsynced::Lost), "/a").unwrap(), b"");
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_fits_and_goes_on_when_there_is_room() {
+        let fs = MemoryFs::new();
+        let file = fs.open(Path::new("/a"), true).unwrap();
+        file.write_at(b"1234", 0).unwrap();
+        fs.set_room(Some(3));
+        assert_eq!(file.write_at(b"56789", 4).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(content(&fs, "/a").unwrap(), b"1234567");
+        file.write_at(b"abc", 1).expect("what is there can be written over");
+        assert!(file.set_len(8).is_err() && fs.open(Path::new("/b"), true).is_err());
+        file.set_len(2).unwrap();
+        file.write_at(b"bcdef", 2).expect("what was cut off has made room");
+        fs.set_room(None);
+        assert!(fs.open(Path::new("/b"), true).is_ok());
+        fs.set_room(Some(0));
+        fs.remove_file(Path::new("/b")).unwrap();
+        assert!(fs.open(Path::new("/c"), true).is_ok());
+    }
+
+    #[test]
+    fn a_failed_sync_is_never_told_as_a_full_disk() {
+        let fs = MemoryFs::new();
+        let file = fs.open(Path::new("/a"), true).unwrap();
+        fs.fail(Call::Sync, 1, io::ErrorKind::StorageFull);
+        assert_eq!(file.sync().unwrap_err().kind(), io::ErrorKind::Other);
+        fs.fail(Call::SyncDirectory, 1, io::ErrorKind::StorageFull);
+        assert_eq!(fs.sync_dir(Path::new("/")).unwrap_err().kind(), io::ErrorKind::Other);
     }
 
     #[test]

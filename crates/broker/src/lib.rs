@@ -46,6 +46,7 @@ mod session;
 mod state_topic;
 mod timers;
 mod topics;
+mod trouble;
 mod upkeep;
 
 pub mod groups;

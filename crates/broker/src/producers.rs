@@ -129,8 +129,10 @@ impl Broker {
                 Ok(producer_id) => {
                     InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() }.into()
                 }
-                // The client asks again; so it does for a limit that others' requests have filled for a moment.
-                Err(error) if error.code() == "E710" => refused(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS),
+                // The client asks again for a limit that others' requests have filled for a moment, and on a full disk.
+                Err(error) if error.code() == "E710" || error.is_no_space() => {
+                    refused(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)
+                }
                 Err(error) => refused(error_code(&error)),
             });
         });

@@ -70,7 +70,11 @@ impl Log {
         if fs.exists(&unfinished) {
             fs.remove_dir_all(&unfinished).map_err(io)?;
         }
-        topic::create_files(fs, &unfinished, metadata)?;
+        if let Err(error) = topic::create_files(fs, &unfinished, metadata) {
+            // It would be removed by the next start, but the room may be needed now.
+            let _ = fs.remove_dir_all(&unfinished);
+            return Err(error);
+        }
         fs.rename(&unfinished, path).map_err(io)?;
         fs.sync_dir(&self.topics_directory).map_err(io)
     }

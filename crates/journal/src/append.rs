@@ -157,8 +157,9 @@ impl Partition {
         self.read_only.as_ref().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// Writes batches one after the other into one segment. A failure poisons the log: what then lies behind
-    /// the end is cut or found whole by recovery, and was acknowledged to nobody (crash point C1).
+    /// Writes batches one after the other into one segment. If there is no room, they are refused, and all is as before.
+    /// Another failure poisons the log: what then lies behind the end is cut or found whole by recovery, and was
+    /// acknowledged to nobody (crash point C1).
     fn write(
         self: &Arc<Self>,
         appender: &mut Appender,
@@ -167,23 +168,31 @@ impl Partition {
     ) -> Result<Appended> {
         let bytes: u64 = batches.iter().map(|batch| batch.as_bytes().len() as u64).sum();
         let records: u64 = batches.iter().map(|batch| batch.header().last_offset_delta as u64 + 1).sum();
-        let poison = |error: Error| self.shared.health.poison(&error);
         let first_offset = appender.end_offset;
         if self.must_roll(appender, bytes, records)? {
-            self.roll(appender).map_err(poison)?;
+            self.roll(appender).map_err(|error| self.shared.refuse(error))?;
         }
         appender.clean = false;
         let segment = self.active();
         let start = appender.position;
         let mut at = Place { offset: first_offset, position: start };
-        for batch in batches.iter_mut() {
-            self.write_batch(&segment, batch, &mut at).map_err(poison)?;
-        }
+        let written = batches.iter_mut().try_for_each(|batch| self.write_batch(&segment, batch, &mut at));
+        written.map_err(|error| self.undo(&segment, start, error))?;
+        self.shared.health.has_room();
         self.note_batches(&segment, appender, batches, start, marker)?;
         (appender.end_offset, appender.position) = (at.offset, at.position);
         self.log_end.store(at.offset, Ordering::Release);
         let ticket = Ticket { partition: Arc::clone(self), end_offset: at.offset };
         Ok(Appended { first_offset, last_offset: at.offset - 1, duplicate: false, append_time_ms: None, ticket })
+    }
+
+    /// Cuts off what was written before there was no more room. What cannot be cut off poisons the log.
+    fn undo(&self, segment: &Segment, start: u64, error: Error) -> Error {
+        let cut = if error.is_no_space() { segment.file().and_then(|file| file.set_len(start)) } else { Ok(()) };
+        match cut {
+            Ok(()) => self.shared.refuse(error),
+            Err(cause) => self.shared.health.poison(&segment.io("cut back", &cause)),
+        }
     }
 
     fn write_batch(&self, segment: &Segment, batch: &mut Batch, at: &mut Place) -> Result<()> {
@@ -241,7 +250,8 @@ impl Partition {
     /// Seals the active segment and begins the next one (crash points C4 to C6).
     ///
     /// The order is what recovery relies on: a segment that another one follows is synced to its end, and a
-    /// snapshot of the producers as of the new segment's base is there before it.
+    /// snapshot of the producers as of the new segment's base is there before it. Without room for any of this the active
+    /// segment stays; what was written for the next one is written again.
     pub(crate) fn roll(&self, appender: &mut Appender) -> Result<()> {
         let active = self.active();
         let file = active.file().map_err(|e| active.io("open", &e))?;

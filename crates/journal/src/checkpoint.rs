@@ -55,12 +55,15 @@ impl CheckpointFile {
         Ok((CheckpointFile { file, current }, newest.map(|(_, checkpoint)| checkpoint)))
     }
 
-    /// Changes the checkpoint and writes it into the older slot, without syncing.
+    /// Changes the checkpoint and writes it into the older slot, without syncing. After an error it is as before: the
+    /// newer slot was not touched, and the next update takes the same one.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Checkpoint)) -> io::Result<()> {
         let mut current = self.current.lock();
-        change(&mut current.1);
-        current.0 += 1;
-        self.file.write_at(&encode(current.0, &current.1), current.0 % 2 * SLOT_STRIDE)
+        let (sequence, mut checkpoint) = (current.0 + 1, current.1);
+        change(&mut checkpoint);
+        self.file.write_at(&encode(sequence, &checkpoint), sequence % 2 * SLOT_STRIDE)?;
+        *current = (sequence, checkpoint);
+        Ok(())
     }
 
     /// Makes the last update survive a power cut.
@@ -101,6 +104,22 @@ fn decode(bytes: &[u8]) -> Option<(u64, Checkpoint)> {
 mod tests {
     use super::*;
     use fleuve_base::MemoryFs;
+
+    #[test]
+    fn a_failed_update_changes_nothing_and_leaves_the_newer_slot_alone() {
+        let fs = MemoryFs::new();
+        let (file, _) = CheckpointFile::open(&fs, Path::new("/")).unwrap();
+        file.update(|c| c.end_offset = 1).unwrap();
+        for _ in 0..2 {
+            fs.fail(fleuve_base::fs_memory::Call::Write, 1, io::ErrorKind::StorageFull);
+            assert!(file.update(|c| c.end_offset = 9).is_err());
+            let found = CheckpointFile::open(&fs, Path::new("/")).unwrap().1;
+            assert_eq!(found.map(|c| c.end_offset), Some(1));
+        }
+        file.update(|c| c.log_start = 1).unwrap();
+        let found = CheckpointFile::open(&fs, Path::new("/")).unwrap().1;
+        assert_eq!(found, Some(Checkpoint { log_start: 1, end_offset: 1, ..Checkpoint::default() }));
+    }
 
     #[test]
     fn either_slot_may_be_damaged() {

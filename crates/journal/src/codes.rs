@@ -59,6 +59,13 @@ pub(crate) fn batch_too_large(bytes: usize, limit: u32) -> Error {
     )
 }
 
+pub(crate) fn outside_transaction(producer_id: i64) -> Error {
+    Error::input(
+        "E717",
+        format!("producer {producer_id} has a transaction open, and the record batch is not part of it"),
+    )
+}
+
 pub(crate) fn pinned(offset: u64, name: &str, pin: u64) -> Error {
     let message = format!("records before offset {offset} cannot be deleted: `{name}` still needs offset {pin}");
     Error::new(ErrorKind::Conflict, "E716", message)

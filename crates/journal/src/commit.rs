@@ -23,6 +23,9 @@ pub type OnDurable = Box<dyn FnOnce(Result<()>) + Send>;
 /// Threads that commit; the syncs that may be in flight.
 const COMMIT_THREADS: usize = 4;
 
+/// On file systems that write nothing in place even the checkpoint may find no room; it is tried again after this.
+const FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// The queue of partitions to sync.
 pub(crate) struct Committer {
     mode: CommitMode,
@@ -61,7 +64,8 @@ impl Committer {
         self.changed.notify_one();
     }
 
-    /// Commits all that was appended before, with the caller's thread. An error has poisoned the log.
+    /// Commits all that was appended before, with the caller's thread. An error has poisoned the log, or says that the disk
+    /// is full.
     pub(crate) fn commit_all(&self, shared: &Shared) -> Result<()> {
         let (underway, taken) = {
             let mut queue = self.queue.lock();
@@ -69,18 +73,24 @@ impl Committer {
             let taken: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
             (underway, taken)
         };
-        taken.iter().for_each(|partition| self.commit(shared, partition));
+        let committed = taken.iter().map(|partition| self.commit(shared, partition)).fold(Ok(()), Result::and);
         // Another thread's commit may not cover all; after it there is little or nothing to do.
-        underway.iter().for_each(|partition| try_commit(shared, partition));
-        shared.health.check_failure()
+        let underway = underway.iter().map(|partition| try_commit(shared, partition));
+        underway.fold(committed, Result::and).and_then(|()| shared.health.check_failure())
     }
 
-    /// Commits one partition that was taken out of the queue.
-    fn commit(&self, shared: &Shared, partition: &Arc<Partition>) {
-        try_commit(shared, partition);
-        let committing = &mut self.queue.lock().committing;
-        let place = committing.iter().position(|other| Arc::ptr_eq(other, partition));
-        place.into_iter().for_each(|place| drop(committing.swap_remove(place)));
+    /// Commits one partition that was taken out of the queue. If the disk is full it comes back, unless that would keep
+    /// the log from stopping.
+    fn commit(&self, shared: &Shared, partition: &Arc<Partition>) -> Result<()> {
+        let committed = try_commit(shared, partition);
+        let mut queue = self.queue.lock();
+        let place = queue.committing.iter().position(|other| Arc::ptr_eq(other, partition));
+        place.into_iter().for_each(|place| drop(queue.committing.swap_remove(place)));
+        let again = !queue.stopping && committed.as_ref().is_err_and(Error::is_no_space);
+        if again && !partition.dirty.swap(true, Ordering::AcqRel) {
+            queue.dirty.push_back(Arc::clone(partition));
+        }
+        committed
     }
 
     /// The next partition to commit; `None` once there is none and the log is to stop.
@@ -102,12 +112,13 @@ impl Committer {
 }
 
 /// A failure is told to all who wait.
-fn try_commit(shared: &Shared, partition: &Partition) {
+fn try_commit(shared: &Shared, partition: &Partition) -> Result<()> {
     let healthy = shared.health.check_failure();
-    let committed = healthy.and_then(|()| partition.commit().map_err(|cause| shared.health.poison(&cause)));
-    if let Err(error) = committed {
-        partition.fail_tickets(&error);
+    let committed = healthy.and_then(|()| partition.commit().map_err(|cause| shared.refuse(cause)));
+    if let Err(error) = &committed {
+        partition.fail_tickets(error);
     }
+    committed
 }
 
 /// Starts the log's threads, if it is to have any.
@@ -119,7 +130,10 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>> {
         let shared = Arc::clone(shared);
         let run = move || {
             while let Some(partition) = shared.committer.wait_for_work() {
-                shared.committer.commit(&shared, &partition);
+                let committed = shared.committer.commit(&shared, &partition);
+                if committed.is_err_and(|error| error.is_no_space()) {
+                    std::thread::sleep(FULL_PAUSE);
+                }
             }
         };
         let thread = std::thread::Builder::new().name(format!("journal-commit-{number}")).spawn(run);

@@ -61,22 +61,28 @@ impl CompactionReport {
 
 impl Log {
     /// Compacts the partitions whose topics ask for it and where it is worth it by their settings. The owner calls
-    /// this now and then, from a thread that may take long. A partition with damage stays as it is.
+    /// this now and then, from a thread that may take long. A partition with damage stays as it is. An error of one
+    /// partition does not keep the others waiting; the first one is told.
     pub fn apply_compaction(&self) -> Result<CompactionReport> {
-        let mut total = CompactionReport::default();
+        let (mut total, mut outcome) = (CompactionReport::default(), Ok(()));
         for partition in self.topics().iter().flat_map(|topic| topic.partitions()) {
             if partition.config().cleanup.compacts() && partition.read_only.is_none() {
-                partition.roll_expired()?;
-                if partition.wants_compaction()? {
-                    total.add(partition.compact()?);
+                match partition.compact_if_wanted() {
+                    Ok(report) => total.add(report),
+                    Err(error) => outcome = outcome.and(Err(error)),
                 }
             }
         }
-        Ok(total)
+        outcome.map(|()| total)
     }
 }
 
 impl Partition {
+    fn compact_if_wanted(&self) -> Result<CompactionReport> {
+        self.roll_expired()?;
+        if self.wants_compaction()? { self.compact() } else { Ok(CompactionReport::default()) }
+    }
+
     /// Compacts all sealed segments that may be, whether or not it is worth it.
     ///
     /// Readers go on meanwhile, and so do appends. After an error (a full disk, say) the segments that were not

@@ -12,7 +12,8 @@
 //! - A ticket completes, and a record can be read, only after an `fdatasync` that covers it.
 //! - An offset is given once and never changes; only compaction leaves gaps.
 //! - Bytes that fail their checksum are never served; acknowledged records are never cut off.
-//! - After a failed write or sync nothing is acknowledged any more until a restart has recovered.
+//! - After a failed write or sync nothing is acknowledged any more until a restart has recovered; but a write that only
+//!   finds the disk full is undone and refused, and so is nothing more than that.
 //! - Nothing calls the clock, the file system or the random source but through [`fleuve_base::Env`].
 //!
 //! The files are described byte by byte in `docs/internals/journal.md`; *crash point Cn* in the comments refers

@@ -92,6 +92,12 @@ impl Log {
         self.shared.health.check_failure().err()
     }
 
+    /// Whether the last write found no room on the disk. Records are refused with `E905` then; as soon as there is room
+    /// they are accepted again.
+    pub fn is_full(&self) -> bool {
+        self.shared.health.is_full()
+    }
+
     /// Where the topics lie.
     pub fn directory(&self) -> &Path {
         &self.topics_directory
@@ -124,25 +130,22 @@ impl Log {
         Ok(())
     }
 
-    /// Removes all segments that their topic's settings no longer keep. The owner calls this now and then.
+    /// Removes all segments that their topic's settings no longer keep. The owner calls this now and then. An error of
+    /// one partition does not keep the others waiting; the first one is told.
     pub fn apply_retention(&self) -> Result<RetentionReport> {
-        let mut total = RetentionReport::default();
-        self.each_partition(|partition| {
-            let report = partition.apply_retention()?;
-            total.segments += report.segments;
-            total.bytes += report.bytes;
-            Ok(())
-        })?;
-        Ok(total)
+        let (mut total, mut outcome) = (RetentionReport::default(), Ok(()));
+        for partition in self.topics().iter().flat_map(|topic| topic.partitions()) {
+            match partition.apply_retention() {
+                Ok(report) => total.add(report),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        outcome.map(|()| total)
     }
 
     /// Commits all that was appended until now, with the help of this thread.
     pub fn commit_now(&self) -> Result<()> {
         self.shared.committer.commit_all(&self.shared)
-    }
-
-    fn each_partition(&self, mut f: impl FnMut(&Arc<Partition>) -> Result<()>) -> Result<()> {
-        self.topics().iter().flat_map(|topic| topic.partitions()).try_for_each(&mut f)
     }
 
     /// Stops cleanly: commits all that was appended, writes indexes and snapshots, so that the next start
@@ -211,8 +214,15 @@ impl Partition {
         }
         let file = segment.file().map_err(|e| segment.io("open", &e))?;
         file.sync().map_err(|e| segment.io("sync", &e))?;
-        segment.write_index().map_err(|e| segment.io("write the index of", &e))?;
-        self.write_snapshot(&mut appender)?;
+        let index = segment.write_index().map_err(|e| segment.io("write the index of", &e));
+        match index.and_then(|()| self.write_snapshot(&mut appender)) {
+            Ok(()) => {}
+            Err(error) if error.is_no_space() => {
+                tracing::warn!(partition = %self.id(), %error, "the next start has to read the newest records");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
         self.note_durable(&segment, appender.end_offset, appender.position)?;
         self.checkpoint.sync().map_err(|e| segment.io("sync the checkpoint beside", &e))?;
         appender.clean = true;

@@ -119,7 +119,11 @@ impl Producers {
             }
             return Ok(Verdict::Duplicate(duplicate));
         }
-        producer.check_sequence(header).map(|()| Verdict::New)
+        producer.check_sequence(header)?;
+        if producer.transaction_start.is_some() && !header.attributes.has(Attributes::TRANSACTIONAL) {
+            return Err(codes::outside_transaction(header.producer_id));
+        }
+        Ok(Verdict::New)
     }
 
     /// Judges a marker: neither its producer's epoch nor its coordinator's may be an old one.

@@ -27,6 +27,13 @@ pub struct RetentionReport {
     pub bytes: u64,
 }
 
+impl RetentionReport {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.segments += other.segments;
+        self.bytes += other.bytes;
+    }
+}
+
 impl Partition {
     /// Lets go of all records before `offset`, whether or not their age or size asks for it, except what is
     /// pinned or not durable yet. Gives the new log start.
@@ -101,7 +108,9 @@ impl Partition {
         if self.read_only.is_some() {
             return Ok(RetentionReport::default());
         }
-        self.roll_expired()?;
+        // A full disk may keep the active segment from being sealed; others can go all the same, and make room.
+        let rolled = self.roll_expired();
+        rolled.or_else(|error| if error.is_no_space() { Ok(()) } else { Err(error) })?;
         if !config.cleanup.deletes() {
             return Ok(RetentionReport::default());
         }
@@ -138,7 +147,7 @@ impl Partition {
         {
             return Ok(());
         }
-        self.roll(appender).map_err(|error| self.shared.health.poison(&error))
+        self.roll(appender).map_err(|error| self.shared.refuse(error))
     }
 
     /// Lets go of what is before `offset` and may go.
@@ -155,12 +164,12 @@ impl Partition {
         if offset <= self.log_start_offset() {
             return Ok(RetentionReport::default());
         }
-        self.log_start.store(offset, Ordering::Release);
-        drop(pins);
         let failed = |e| Error::io(format_args!("write the checkpoint of {}", self.id()), &e);
         let moved = self.checkpoint.update(|checkpoint| checkpoint.log_start = offset);
-        let durable = moved.and_then(|()| self.checkpoint.sync());
-        durable.map_err(|error| self.shared.health.poison(&failed(error)))?;
+        moved.map_err(|error| self.shared.refuse(failed(error)))?;
+        self.log_start.store(offset, Ordering::Release);
+        drop(pins);
+        self.checkpoint.sync().map_err(|error| self.shared.health.poison(&failed(error)))?;
         self.transactions.lock().forget_before(offset);
         remove(self, &self.take_segments_before(offset))
     }

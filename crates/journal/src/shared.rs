@@ -1,7 +1,7 @@
 //! What all partitions of a log have in common: the environment, the log's health, the committer's queue.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use fleuve_base::{Env, Error, Result};
@@ -14,7 +14,14 @@ use crate::commit::Committer;
 pub(crate) struct Health {
     failure: OnceLock<Error>,
     closed: AtomicBool,
+    /// Whether the last write found no room.
+    full: AtomicBool,
+    /// When it was last told that the disk is full, in seconds of the monotonic clock; 0 before that.
+    full_told_s: AtomicU64,
 }
+
+/// While some writes find room and others do not, that is told once in so many seconds.
+const FULL_TOLD_EVERY_S: u64 = 10;
 
 impl Health {
     /// An error once the log is poisoned or closed.
@@ -37,6 +44,40 @@ impl Health {
         self.failure.get().cloned().unwrap_or_else(|| codes::poisoned(cause))
     }
 
+    /// What has failed has had no effect, or it was undone, and no sync was part of it: a full disk is told, and nothing
+    /// more; everything else poisons.
+    pub(crate) fn refuse(&self, cause: Error, now: Duration) -> Error {
+        if !cause.is_no_space() {
+            return self.poison(&cause);
+        }
+        if !self.full.swap(true, Ordering::AcqRel) && self.may_tell(now) {
+            tracing::warn!(%cause, "the disk is full: records are refused until there is room");
+        }
+        cause
+    }
+
+    fn may_tell(&self, now: Duration) -> bool {
+        let (now_s, told_s) = (now.as_secs().max(1), self.full_told_s.load(Ordering::Relaxed));
+        let may = told_s == 0 || now_s >= told_s + FULL_TOLD_EVERY_S;
+        if may {
+            self.full_told_s.store(now_s, Ordering::Relaxed);
+        }
+        may
+    }
+
+    /// Something was written.
+    pub(crate) fn has_room(&self) {
+        if self.is_full() {
+            self.full.store(false, Ordering::Release);
+            tracing::info!("there is room on the disk: records are accepted");
+        }
+    }
+
+    /// Whether the last write found no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
     /// `false` if it was closed before.
     pub(crate) fn close(&self) -> bool {
         !self.closed.swap(true, Ordering::AcqRel)
@@ -56,6 +97,11 @@ impl Shared {
     pub(crate) fn new(env: Env, committer: Committer) -> Self {
         let (opened_ms, opened) = (env.clock.now_ms(), env.clock.monotonic());
         Shared { env, health: Health::default(), committer, opened_ms, opened }
+    }
+
+    /// What became of an action that failed without a trace: see [`Health::refuse`].
+    pub(crate) fn refuse(&self, cause: Error) -> Error {
+        self.health.refuse(cause, self.env.clock.monotonic())
     }
 
     /// The log's own time: the wall clock at its opening plus what has passed since. A wall clock that jumps

@@ -8,7 +8,8 @@ use crate::header::{
     ATTRIBUTES_AT, Attributes, BASE_SEQUENCE_AT, BatchHeader, CRC_AT, HEADER_BYTES, LEADER_EPOCH_AT, MAX_TIMESTAMP_AT,
     PRODUCER_EPOCH_AT, PRODUCER_ID_AT, crc_of,
 };
-use crate::records::{Record, RecordIter, Records};
+use crate::outline::{self, Outline};
+use crate::records::Records;
 
 /// An owned batch whose checksum is known to be right: made by [`BatchBuilder`](crate::BatchBuilder), or
 /// received and checked by [`Batch::parse`].
@@ -84,18 +85,17 @@ impl Batch {
         self.header = BatchHeader { crc, ..header };
     }
 
-    /// Walks the records where they lie, or decompressed; the first error ends the walk.
-    pub fn each_record(&self, mut each: impl FnMut(Record<'_>) -> Result<()>) -> Result<()> {
-        let payload = &self.bytes[HEADER_BYTES..];
-        let decompressed;
-        let payload = match self.header.attributes.codec()? {
-            Codec::None => payload,
-            codec => {
-                decompressed = codec.decompress(payload)?;
-                &decompressed
-            }
-        };
-        RecordIter::new(payload, &self.header).try_for_each(|record| each(record?))
+    /// Corrects the greatest timestamp, and computes the checksum again.
+    pub fn stamp_max_timestamp(&mut self, max_timestamp_ms: i64) {
+        self.bytes[MAX_TIMESTAMP_AT..MAX_TIMESTAMP_AT + 8].copy_from_slice(&max_timestamp_ms.to_be_bytes());
+        self.seal(BatchHeader { max_timestamp_ms, ..self.header });
+    }
+
+    /// Looks over the records, decompressed if need be, and checks that they are what the header says; the first error
+    /// ends it. Neither time nor memory depends on what a batch claims: no more than
+    /// [`DECOMPRESSED_BYTES_MAX`](fleuve_base::limits::DECOMPRESSED_BYTES_MAX) bytes are passed, and they are not kept.
+    pub fn outline(&self, each: impl FnMut(Outline) -> Result<()>) -> Result<()> {
+        outline::walk(&self.bytes[HEADER_BYTES..], &self.header, each)
     }
 
     /// Reads the batch; copies it.

@@ -101,7 +101,7 @@ fn lz4(input: &[u8], out: &mut Vec<u8>) -> Result<()> {
     encoder.finish().map(|_| ()).map_err(|e| Error::internal(format!("lz4: {e}")))
 }
 
-fn zstd_reader(input: &[u8]) -> io::Result<impl Read> {
+pub(crate) fn zstd_reader(input: &[u8]) -> io::Result<impl Read> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
     decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
     Ok(decoder)
@@ -113,14 +113,15 @@ fn read_capped(codec: Codec, reader: impl Read) -> Result<Vec<u8>> {
     let cap = DECOMPRESSED_BYTES_MAX as u64 + 1;
     reader.take(cap).read_to_end(&mut out).map_err(|e| damaged(codec, &e))?;
     if out.len() > DECOMPRESSED_BYTES_MAX {
-        return Err(Error::corrupt(format!(
-            "a {} record batch holds more than {DECOMPRESSED_BYTES_MAX} bytes",
-            codec.name()
-        )));
+        return Err(too_large(codec));
     }
     Ok(out)
 }
 
-fn damaged(codec: Codec, error: &io::Error) -> Error {
+pub(crate) fn too_large(codec: Codec) -> Error {
+    Error::corrupt(format!("a {} record batch holds more than {DECOMPRESSED_BYTES_MAX} bytes", codec.name()))
+}
+
+pub(crate) fn damaged(codec: Codec, error: &io::Error) -> Error {
     Error::corrupt(format!("a {} record batch cannot be decompressed: {error}", codec.name()))
 }

@@ -6,6 +6,8 @@
 //!
 //! Other clients send one raw block without a frame; both are read.
 
+use std::io::{self, BufRead, Read};
+
 use fleuve_base::limits::DECOMPRESSED_BYTES_MAX;
 use fleuve_base::{Error, Result};
 
@@ -31,20 +33,81 @@ pub(crate) fn compress(input: &[u8], out: &mut Vec<u8>) -> Result<()> {
 
 /// Decompresses framed or raw input.
 pub(crate) fn decompress(input: &[u8]) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
-    if !input.starts_with(&MAGIC) {
-        decompress_block(input, &mut out)?;
-        return Ok(out);
-    }
-    let mut rest = input.get(FRAME_BYTES..).ok_or_else(cut_off)?;
-    while !rest.is_empty() {
-        let (length, after) = rest.split_first_chunk::<4>().ok_or_else(cut_off)?;
-        let length = usize::try_from(i32::from_be_bytes(*length)).map_err(|_| cut_off())?;
-        let (block, after) = after.split_at_checked(length).ok_or_else(cut_off)?;
+    let (mut out, mut blocks) = (Vec::new(), Blocks::of(input)?);
+    while let Some(block) = blocks.next()? {
         decompress_block(block, &mut out)?;
-        rest = after;
     }
     Ok(out)
+}
+
+/// The compressed blocks of framed or raw input.
+struct Blocks<'a> {
+    rest: &'a [u8],
+    framed: bool,
+    raw_is_left: bool,
+}
+
+impl<'a> Blocks<'a> {
+    fn of(input: &'a [u8]) -> Result<Self> {
+        let framed = input.starts_with(&MAGIC);
+        let rest = if framed { input.get(FRAME_BYTES..).ok_or_else(cut_off)? } else { input };
+        Ok(Blocks { rest, framed, raw_is_left: !framed })
+    }
+
+    fn next(&mut self) -> Result<Option<&'a [u8]>> {
+        if !self.framed {
+            return Ok(std::mem::replace(&mut self.raw_is_left, false).then_some(self.rest));
+        }
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let (length, after) = self.rest.split_first_chunk::<4>().ok_or_else(cut_off)?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).map_err(|_| cut_off())?;
+        let (block, after) = after.split_at_checked(length).ok_or_else(cut_off)?;
+        self.rest = after;
+        Ok(Some(block))
+    }
+}
+
+/// Decompresses block by block: no more than one is in memory.
+pub(crate) struct BlockReader<'a> {
+    blocks: Blocks<'a>,
+    block: Vec<u8>,
+    at: usize,
+}
+
+impl<'a> BlockReader<'a> {
+    /// Of framed or raw input.
+    pub(crate) fn new(input: &'a [u8]) -> Result<Self> {
+        Ok(BlockReader { blocks: Blocks::of(input)?, block: Vec::new(), at: 0 })
+    }
+
+    /// Whether there is another block.
+    fn next_block(&mut self) -> Result<bool> {
+        let Some(block) = self.blocks.next()? else { return Ok(false) };
+        self.block.clear();
+        self.at = 0;
+        decompress_block(block, &mut self.block).map(|()| true)
+    }
+}
+
+impl BufRead for BlockReader<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.at == self.block.len() && self.next_block().map_err(io::Error::other)? {}
+        Ok(&self.block[self.at..])
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.at = (self.at + bytes).min(self.block.len());
+    }
+}
+
+impl Read for BlockReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
 }
 
 /// A block states its own size first; it is believed only as far as the cap, and as far as snappy can go:

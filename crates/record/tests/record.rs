@@ -253,3 +253,84 @@ proptest! {
         }
     }
 }
+
+/// What [`Batch::outline`] tells.
+fn outline(batch: &Batch) -> Result<Vec<(i32, i64, bool)>, fleuve_base::Error> {
+    let mut found = vec![];
+    batch.outline(|record| {
+        found.push((record.offset_delta, record.timestamp_ms, record.has_key));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Seals the header over another payload.
+fn with_payload(batch: &Batch, payload: &[u8]) -> Batch {
+    let mut bytes = batch.as_bytes()[..HEADER_BYTES].to_vec();
+    bytes.extend_from_slice(payload);
+    let length = (bytes.len() - 12) as i32;
+    bytes[8..12].copy_from_slice(&length.to_be_bytes());
+    let crc = crc_of(&bytes).unwrap();
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    Batch::parse(bytes[..].into()).unwrap()
+}
+
+#[test]
+fn an_outline_tells_what_reading_tells() {
+    for codec in Codec::ALL {
+        let mut builder = BatchBuilder::new().codec(codec);
+        for number in 0..3_000_i64 {
+            // Some records are larger than what is decompressed at once.
+            let value = vec![number as u8; if number % 1000 == 7 { 200_000 } else { number as usize % 90 }];
+            let header = [("a header", Some(&b"value"[..])), ("null", None)];
+            let headers = &header[..number as usize % 3];
+            builder.append(number * 3 % 11, (number % 2 == 0).then_some(b"key"), Some(&value), headers).unwrap();
+        }
+        let batch = builder.finish().unwrap();
+        let records = batch.view().records().unwrap();
+        let read =
+            |record: fleuve_record::Record<'_>| (record.offset as i32, record.timestamp_ms, record.key.is_some());
+        let expected: Vec<_> = records.iter().map(|record| read(record.unwrap())).collect();
+        assert_eq!(outline(&batch).unwrap(), expected, "{codec:?}");
+    }
+}
+
+#[test]
+fn an_outline_refuses_what_lies_behind_the_records() {
+    for codec in Codec::ALL {
+        let mut builder = BatchBuilder::new().codec(codec);
+        builder.append(1, None, Some(b"value"), &[]).unwrap();
+        let batch = builder.finish().unwrap();
+        let payload = &batch.as_bytes()[HEADER_BYTES..];
+        outline(&with_payload(&batch, payload)).unwrap();
+        let again = if codec == Codec::Snappy { &payload[16..] } else { payload };
+        for surplus in [again, &[0], &[7; 40]] {
+            assert!(outline(&with_payload(&batch, &[payload, surplus].concat())).is_err(), "{codec:?} {surplus:?}");
+        }
+        for cut in 10..payload.len() {
+            let short = with_payload(&batch, &payload[..cut]);
+            assert!(outline(&short).is_err() || codec == Codec::Lz4 && cut + 8 > payload.len(), "{codec:?} {cut}");
+        }
+    }
+}
+
+#[test]
+fn an_outline_ends_at_the_cap() {
+    for codec in [Codec::Gzip, Codec::Snappy, Codec::Zstd] {
+        let mut builder = BatchBuilder::new().codec(codec);
+        for _ in 0..40 {
+            builder.append(1, None, Some(&vec![0; 1 << 20]), &[]).unwrap();
+        }
+        let honest = builder.finish().unwrap();
+        assert_eq!(outline(&honest).unwrap().len(), 40);
+        let payload = &honest.as_bytes()[HEADER_BYTES..];
+        let again = if codec == Codec::Snappy { &payload[16..] } else { payload };
+        let mut bytes = with_payload(&honest, &[payload, again].concat()).as_bytes().to_vec();
+        bytes[23..27].copy_from_slice(&79_i32.to_be_bytes());
+        bytes[57..61].copy_from_slice(&80_i32.to_be_bytes());
+        let crc = crc_of(&bytes).unwrap();
+        bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        let error = outline(&Batch::parse(bytes[..].into()).unwrap()).unwrap_err();
+        assert!(error.message().contains("holds more than"), "{codec:?}: {error}");
+    }
+}

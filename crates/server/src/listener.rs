@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fleuve_base::{Error, ErrorKind, Result};
 use fleuve_broker::{Endpoint, Principal, Session};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -23,6 +24,9 @@ use crate::tls;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1024;
+
+/// Bytes of a connection that the kernel holds beyond those that are on their way.
+const UNSENT_BYTES_MAX: u32 = 128 << 10;
 
 /// After an accept that failed (mostly for want of file descriptors), others get time to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -89,6 +93,9 @@ impl Listener {
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place) {
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
+        // Without this limit the kernel would take megabytes for a peer that reads nothing, and the work of filling all
+        // such buffers would keep those waiting who do read.
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
         let ended = match &self.tls {
             None => self.talk(stream, None, place).await,
             Some(tls) => self.serve_encrypted(tls, stream, place).await,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fleuve_journal::{Partition, PartitionId, Timestamps, Topic};
-use fleuve_record::{Attributes, Batch, BatchHeader, Codec, Record};
+use fleuve_record::{Attributes, Batch, BatchHeader, Codec, Outline};
 use fleuve_wire::ErrorCode;
 use fleuve_wire::messages::produce_response::BatchIndexAndErrorMessage;
 
@@ -60,14 +60,14 @@ pub(super) fn parse(id: &PartitionId, version: i16, records: Option<Bytes>) -> O
     Batch::from_bytes(bytes).map_err(|error| corrupt(id, error.message()))
 }
 
-/// Whether the topic may take the batch.
+/// Whether the topic may take the batch; what its greatest timestamp must be corrected to, if that is needed.
 pub(super) fn check(
     topic: &Topic,
     partition: &Partition,
     version: i16,
     now_ms: i64,
     batch: &Batch,
-) -> Result<(), Rejected> {
+) -> Result<Option<i64>, Rejected> {
     let (header, config, id) = (batch.header(), topic.config(), partition.id());
     if header.batch_bytes > config.batch_bytes_max as usize {
         return Err(Failure::new(
@@ -121,20 +121,16 @@ fn check_header(id: &PartitionId, version: i16, header: &BatchHeader) -> Outcome
     }
 }
 
-/// Looks at the records: always when that is cheap, and when they have to be decompressed only if something that
-/// must be known stands nowhere else.
-fn check_records(topic: &Topic, bounds: Option<Bounds>, batch: &Batch) -> Result<(), Rejected> {
+/// Looks over the records; gives the greatest timestamp of them where it counts and the header tells another, as clients
+/// may do and Kafka corrects.
+fn check_records(topic: &Topic, bounds: Option<Bounds>, batch: &Batch) -> Result<Option<i64>, Rejected> {
     let keyed = topic.config().cleanup.compacts();
-    let header = batch.header();
-    let compressed = header.attributes.codec().is_ok_and(|codec| codec != Codec::None);
-    let in_time = bounds.is_none_or(|bounds| bounds.surely_contain(header));
-    if compressed && !keyed && in_time {
-        return Ok(());
-    }
     let mut checked =
-        RecordChecks { id: topic.name(), keyed, bounds: bounds.filter(|_| !in_time), rejected: vec![], index: 0 };
-    batch.each_record(|record| checked.check(&record)).map_err(|error| invalid(error.message()))?;
-    checked.finish()
+        RecordChecks { id: topic.name(), keyed, bounds, rejected: vec![], index: 0, max_ms: NO_TIMESTAMP };
+    batch.outline(|record| checked.check(&record)).map_err(|error| invalid(error.message()))?;
+    let max_ms = checked.max_ms;
+    checked.finish()?;
+    Ok(bounds.map(|_| max_ms).filter(|max_ms| *max_ms != batch.header().max_timestamp_ms))
 }
 
 /// Which timestamps are allowed.
@@ -142,7 +138,6 @@ fn check_records(topic: &Topic, bounds: Option<Bounds>, batch: &Batch) -> Result
 struct Bounds {
     least_ms: i64,
     most_ms: i64,
-    bounded_below: bool,
 }
 
 /// A record without a timestamp.
@@ -151,18 +146,12 @@ const NO_TIMESTAMP: i64 = -1;
 impl Bounds {
     fn new(topic: &Topic, now_ms: i64) -> Self {
         let (before_ms, after_ms) = timestamp_bounds_ms(topic.settings());
-        let (least_ms, most_ms) = (now_ms.saturating_sub(before_ms), now_ms.saturating_add(after_ms));
-        Bounds { least_ms, most_ms, bounded_below: before_ms < i64::MAX }
-    }
-
-    /// Whether the header alone tells that all timestamps are within. It knows the greatest one, not the least.
-    fn surely_contain(&self, header: &BatchHeader) -> bool {
-        header.max_timestamp_ms <= self.most_ms && !self.bounded_below
+        let least_ms = if before_ms < i64::MAX { now_ms.saturating_sub(before_ms) } else { i64::MIN };
+        Bounds { least_ms, most_ms: now_ms.saturating_add(after_ms) }
     }
 
     fn contain(&self, timestamp_ms: i64) -> bool {
-        timestamp_ms == NO_TIMESTAMP
-            || timestamp_ms <= self.most_ms && (!self.bounded_below || timestamp_ms >= self.least_ms)
+        timestamp_ms == NO_TIMESTAMP || (self.least_ms..=self.most_ms).contains(&timestamp_ms)
     }
 }
 
@@ -173,19 +162,21 @@ struct RecordChecks<'a> {
     bounds: Option<Bounds>,
     rejected: Vec<(ErrorCode, BatchIndexAndErrorMessage)>,
     index: i32,
+    max_ms: i64,
 }
 
 impl RecordChecks<'_> {
-    fn check(&mut self, record: &Record<'_>) -> fleuve_base::Result<()> {
+    fn check(&mut self, record: &Outline) -> fleuve_base::Result<()> {
         let index = self.index;
         self.index += 1;
-        if record.offset != i64::from(index) {
+        self.max_ms = self.max_ms.max(record.timestamp_ms);
+        if record.offset_delta != index {
             return Err(fleuve_base::Error::corrupt(format!(
                 "record {index} of the batch has the offset delta {}",
-                record.offset
+                record.offset_delta
             )));
         }
-        if self.keyed && record.key.is_none() {
+        if self.keyed && !record.has_key {
             let message = format!("Compacted topic cannot accept message without key in topic partition {}.", self.id);
             self.reject(ErrorCode::INVALID_RECORD, index, message);
         } else if let Some(bounds) = self.bounds.filter(|bounds| !bounds.contain(record.timestamp_ms)) {

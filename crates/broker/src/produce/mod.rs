@@ -179,8 +179,9 @@ impl Production<'_> {
     }
 
     fn batch(&self, topic: &Topic, partition: &Partition, records: Option<Bytes>) -> Result<Batch, Rejected> {
-        let batch = batch::parse(partition.id(), self.version, records)?;
-        batch::check(topic, partition, self.version, self.now_ms, &batch)?;
+        let mut batch = batch::parse(partition.id(), self.version, records)?;
+        let max_timestamp_ms = batch::check(topic, partition, self.version, self.now_ms, &batch)?;
+        max_timestamp_ms.into_iter().for_each(|max_ms| batch.stamp_max_timestamp(max_ms));
         Ok(batch)
     }
 }

@@ -80,7 +80,18 @@ impl Broker {
         if self.log.topic(name).is_ok() {
             return Err(Failure::new(ErrorCode::TOPIC_ALREADY_EXISTS, format!("Topic '{name}' already exists.")));
         }
-        Ok(())
+        match self.colliding(name) {
+            Some(other) => invalid(format!("Topic '{name}' collides with existing topics: {other}")),
+            None => Ok(()),
+        }
+    }
+
+    /// A topic whose name differs only in periods and underscores: in the names of metrics they are the same.
+    fn colliding(&self, name: &str) -> Option<String> {
+        let plain = |name: &str| name.replace('.', "_");
+        let (wanted, may_collide) = (plain(name), name.contains(['.', '_']));
+        let topics = may_collide.then(|| self.log.topics()).into_iter().flatten();
+        topics.map(|topic| topic.name().to_owned()).find(|other| plain(other) == wanted)
     }
 
     fn describe_created(&self, session: &Session, name: &str, plan: &Plan) -> CreatableTopicResult {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleuve_base::{Env, Result};
+use fleuve_base::{Env, Error, Result};
 use fleuve_journal::{Log, OnDurable};
 use fleuve_wire::ErrorCode;
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -22,6 +22,7 @@ use super::transaction::{End, Init, NO_ID, Participant, Producer, State, Transac
 use crate::producers::ProducerIds;
 use crate::state_topic::StateTopic;
 use crate::timers::{TimerId, Timers};
+use crate::trouble::Trouble;
 
 /// Transactional ids that there may be.
 pub const TRANSACTIONAL_IDS_MAX: usize = 100_000;
@@ -31,6 +32,9 @@ pub const TRANSACTIONAL_ID_BYTES_MAX: usize = 4096;
 
 /// When a transaction whose time is over is looked at again, if a change is pending at that moment.
 const EXPIRY_RETRY: Duration = Duration::from_millis(100);
+
+/// When what the log did not take, since the disk is full, is tried again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// What is told to clients when the log does not take a change: they look for the coordinator, and come again.
 const UNSTORED: ErrorCode = ErrorCode::COORDINATOR_NOT_AVAILABLE;
@@ -64,6 +68,7 @@ pub struct Transactions {
     pub(super) around: Surroundings,
     pub(super) topic: StateTopic,
     pub(super) entries: RwLock<BTreeMap<String, Arc<Entry>>>,
+    pub(super) trouble: Trouble,
 }
 
 /// One transactional id.
@@ -104,7 +109,7 @@ pub(crate) struct Writer<'a> {
 }
 
 /// A change to one id: who is told about it.
-type Then = Box<dyn FnOnce(Result<Transaction, ErrorCode>) + Send>;
+pub(super) type Then = Box<dyn FnOnce(Result<Transaction, ErrorCode>) + Send>;
 
 impl Transactions {
     pub(super) fn now_ms(&self) -> i64 {
@@ -260,13 +265,48 @@ impl Transactions {
     }
 
     fn abort_fenced(self: &Arc<Self>, entry: &Arc<Entry>, current: &Transaction) {
-        let id = entry.id.clone();
-        let log = move |stored: Result<Transaction, ErrorCode>| {
-            if let Err(code) = stored {
-                tracing::warn!(transactional_id = id, %code, "a transaction could not be aborted; it will be after a restart");
+        let (transactions, of) = (Arc::downgrade(self), Arc::downgrade(entry));
+        let again = move |stored: Result<Transaction, ErrorCode>| {
+            let (Err(_), Some(transactions), Some(entry)) = (stored, transactions.upgrade(), of.upgrade()) else {
+                return;
+            };
+            let mut slot = entry.slot.lock();
+            if slot.transaction.state == State::Ongoing && slot.timer.is_none() && transactions.may_try_again() {
+                slot.timer = Some(transactions.alarm(&entry, STORE_RETRY));
             }
         };
-        self.prepare(entry, current.fenced(self.now_ms()), Box::new(log));
+        self.prepare(entry, current.fenced(self.now_ms()), Box::new(again));
+    }
+
+    /// Whether the log may take later what it does not take now: not after a failure that needs a restart, which finishes
+    /// what has begun.
+    fn may_try_again(&self) -> bool {
+        self.around.log.failure().is_none()
+    }
+
+    /// What was decided could not be told everywhere, or that it was could not be stored: that is done again.
+    pub(super) fn finish_later(self: &Arc<Self>, entry: &Arc<Entry>) {
+        if !self.may_try_again() {
+            return;
+        }
+        let (transactions, entry) = (Arc::downgrade(self), Arc::downgrade(entry));
+        let finish = move || {
+            let (Some(transactions), Some(entry)) = (transactions.upgrade(), entry.upgrade()) else { return };
+            let slot = entry.slot.lock();
+            let prepared = slot.transaction.state.is_prepared().then(|| slot.transaction.clone());
+            drop(slot);
+            if let Some(prepared) = prepared {
+                transactions.finish(&entry, prepared, Box::new(|_| {}));
+            }
+        };
+        self.around.timers.schedule(self.monotonic().saturating_add(STORE_RETRY), Box::new(finish));
+    }
+
+    /// Tells that the log takes no changes: clients try again and again.
+    pub(super) fn complain(&self, entry: &Entry, error: &Error) {
+        if let Some(untold) = self.trouble.failed(self.monotonic()) {
+            tracing::warn!(transactional_id = entry.id, %error, untold, "changes of transactions are not stored");
+        }
     }
 
     /// Makes the decision durable, then tells it everywhere, then notes that all is done. The change is pending throughout.
@@ -292,8 +332,11 @@ impl Transactions {
             if let Err(error) = outcome {
                 slot.pending = Pending::None;
                 drop(slot);
-                tracing::warn!(transactional_id = entry.id, %error, "the state of a transaction was not stored");
+                transactions.complain(&entry, &error);
                 return then(Err(UNSTORED));
+            }
+            if transactions.trouble.worked() {
+                tracing::info!("changes of transactions are stored again");
             }
             slot.transaction = next.clone();
             slot.pending = pending;

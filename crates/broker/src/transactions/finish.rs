@@ -8,7 +8,7 @@ use fleuve_record::EndMarker;
 use fleuve_wire::ErrorCode;
 use parking_lot::Mutex;
 
-use super::coordinator::{Entry, Pending, Transactions};
+use super::coordinator::{Entry, Pending, Then, Transactions};
 use super::transaction::{Producer, State, Transaction};
 
 /// The one coordinator is never replaced by another.
@@ -16,20 +16,16 @@ const COORDINATOR_EPOCH: i32 = 0;
 
 impl Transactions {
     /// Tells the decision to all that the transaction wrote to, stores that it is complete, and calls `then`. What fails leaves the
-    /// transaction prepared: the next start finishes it.
-    pub(super) fn finish(
-        self: &Arc<Self>,
-        entry: &Arc<Entry>,
-        prepared: Transaction,
-        then: Box<dyn FnOnce(Result<Transaction, ErrorCode>) + Send>,
-    ) {
+    /// transaction prepared, so that nothing else can happen to it; it is tried again, at the latest by the next start.
+    pub(super) fn finish(self: &Arc<Self>, entry: &Arc<Entry>, prepared: Transaction, then: Then) {
         let parts = prepared.partitions.len() + usize::from(!prepared.groups.is_empty());
         let (transactions, of, decided) = (Arc::clone(self), Arc::clone(entry), prepared.clone());
         let all = All::new(parts, move |outcome| match outcome {
-            Ok(()) => transactions.store(&of, decided.completed(transactions.now_ms()), Pending::None, then),
+            Ok(()) => transactions.complete(&of, &decided, then),
             Err(error) => {
-                tracing::warn!(transactional_id = of.id, %error, "a transaction's end was not written everywhere");
+                transactions.complain(&of, &error);
                 of.slot.lock().pending = Pending::None;
+                transactions.finish_later(&of);
                 then(Err(ErrorCode::COORDINATOR_NOT_AVAILABLE));
             }
         });
@@ -48,9 +44,22 @@ impl Transactions {
             Arc::clone(&self.around.offsets).complete(prepared.producer.id, commit, all.part());
         }
     }
+
+    /// Stores that all is done.
+    fn complete(self: &Arc<Self>, entry: &Arc<Entry>, decided: &Transaction, then: Then) {
+        let (transactions, of) = (Arc::clone(self), Arc::clone(entry));
+        let stored = move |stored: Result<Transaction, ErrorCode>| {
+            if stored.is_err() {
+                transactions.finish_later(&of);
+            }
+            then(stored);
+        };
+        self.store(entry, decided.completed(self.now_ms()), Pending::None, Box::new(stored));
+    }
 }
 
-/// Ends the producer's transaction in this partition; nothing is to be done where it wrote nothing.
+/// Ends the producer's transaction in this partition; nothing is to be done where it wrote nothing, or where its end has
+/// been written before, but to wait for that.
 pub(super) fn mark(
     partition: &Arc<Partition>,
     producer: Producer,
@@ -59,7 +68,7 @@ pub(super) fn mark(
 ) -> Result<Option<Ticket>> {
     let known = partition.producer(producer.id);
     if known.is_none_or(|known| known.transaction_start.is_none()) {
-        return Ok(None);
+        return Ok(Some(partition.ticket()));
     }
     let marker = EndMarker { commit, coordinator_epoch: COORDINATOR_EPOCH };
     match partition.append_marker(producer.id, producer.epoch, marker, now_ms) {

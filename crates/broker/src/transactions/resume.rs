@@ -19,6 +19,7 @@ use super::finish;
 use super::record::{self, TRANSACTION_TOPIC};
 use super::transaction::{Participant, Producer, State, Transaction, TxnPartition};
 use crate::state_topic::StateTopic;
+use crate::trouble::Trouble;
 
 /// Commit rounds that finishing may take: markers, offsets of groups, the note that all is done, and what began before.
 const ROUNDS_MAX: usize = 8;
@@ -48,7 +49,7 @@ impl Transactions {
         let now = around.env.clock.monotonic();
         let entries = loaded.into_iter().map(|(id, transaction)| (id.clone(), Entry::new(&id, transaction, now)));
         let entries = RwLock::new(entries.collect());
-        let transactions = Arc::new(Transactions { around, topic, entries });
+        let transactions = Arc::new(Transactions { around, topic, entries, trouble: Trouble::default() });
         transactions.resume()?;
         transactions.schedule_id_expiry();
         Ok(transactions)
@@ -75,6 +76,8 @@ impl Transactions {
         }
         let unfinished = |entry: &&Arc<Entry>| entry.slot.lock().transaction.state.is_prepared();
         match entries.iter().find(unfinished) {
+            // It is finished when there is room again.
+            Some(_) if self.around.log.is_full() => Ok(()),
             Some(entry) => {
                 Err(Error::internal(format!("the transaction of `{}`, which was decided, was not finished", entry.id)))
             }

@@ -5,6 +5,7 @@ mod admin;
 mod cluster;
 mod configs;
 mod consumer_groups;
+mod disk_full;
 mod fetch;
 mod fetch_sessions;
 mod groups;

@@ -220,3 +220,45 @@ fn a_topic_that_is_deleted_meanwhile_refuses_what_waits() {
     world.log.delete_topic("orders").unwrap();
     assert_eq!(error_of(&asked), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
 }
+
+/// The bytes of a good, compressed batch with another count in its header.
+fn counting(codec: Codec, count: i32) -> Option<Bytes> {
+    let batch = add(BatchBuilder::new().codec(codec), &["a", "b", "c"]).finish().unwrap();
+    let mut bytes = batch.as_bytes().to_vec();
+    bytes[23..27].copy_from_slice(&(count - 1).to_be_bytes());
+    bytes[57..61].copy_from_slice(&count.to_be_bytes());
+    let crc = fleuve_record::crc_of(&bytes).unwrap();
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    Some(Bytes::from(bytes))
+}
+
+#[test]
+fn a_batch_that_holds_other_records_than_it_says_is_refused_however_it_is_compressed() {
+    let world = world_with(&[]);
+    for codec in Codec::ALL {
+        for count in [1, 2, 4, 400] {
+            let asked = world.ask(12, produce_request("orders", 0, -1, counting(codec, count)));
+            let code = error_of(&asked);
+            // A count that cannot be is noticed in the header already.
+            let expected = [ErrorCode::INVALID_RECORD, ErrorCode::CORRUPT_MESSAGE];
+            assert!(expected.contains(&code), "{codec:?} {count}: {code}");
+        }
+        let asked = world.ask(12, produce_request("orders", 0, -1, counting(codec, 3)));
+        world.commit();
+        assert_eq!(error_of(&asked), ErrorCode::NONE, "{codec:?}");
+    }
+}
+
+#[test]
+fn a_wrong_greatest_timestamp_is_corrected() {
+    let world = world_with(&[]);
+    for (index, codec) in [Codec::None, Codec::Gzip].into_iter().enumerate() {
+        let mut batch = add(BatchBuilder::new().codec(codec), &["a", "b"]).finish().unwrap();
+        batch.stamp_max_timestamp(START_MS + 77);
+        assert_eq!(world.produced("orders", 0, &batch), 2 * index as i64);
+        let fetched = world.log.topic("orders").unwrap().partition(0).unwrap().read(2 * index as u64, 1).unwrap();
+        let stored = fetched.batches().next().unwrap().unwrap();
+        stored.verify_crc().unwrap();
+        assert_eq!(stored.header().max_timestamp_ms, START_MS);
+    }
+}

@@ -71,8 +71,13 @@ impl World {
     }
 
     fn start(fs: MemoryFs, clock: Arc<TestClock>, config: BrokerConfig) -> Self {
+        Self::start_with_room(fs, clock, config, None)
+    }
+
+    fn start_with_room(fs: MemoryFs, clock: Arc<TestClock>, config: BrokerConfig, room: Option<u64>) -> Self {
         let env = Env { fs: Arc::new(fs.clone()), clock: clock.clone(), ..Env::system() };
         let log = Log::open(env.clone(), Path::new("/data"), LogOptions { commit: CommitMode::Manual }).unwrap();
+        fs.set_room(room);
         let broker = Broker::open(env, Arc::clone(&log), config.clone()).unwrap();
         let timers_at_rest = broker.timers().len();
         World { fs, clock, log, broker, config, timers_at_rest }
@@ -143,6 +148,11 @@ impl World {
     /// The same machine after a crash, which left this of what was not synced.
     pub fn crash(self, unsynced: Unsynced) -> Self {
         Self::start(self.fs.crash(unsynced), self.clock, self.config)
+    }
+
+    /// The same machine after its power was cut, and with so little room on its disk for what the broker writes.
+    pub fn power_cut_with_room(self, bytes: u64) -> Self {
+        Self::start_with_room(self.fs.crash(Unsynced::Lost), self.clock, self.config, Some(bytes))
     }
 
     /// The same machine after its power was cut.

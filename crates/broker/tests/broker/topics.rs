@@ -205,3 +205,19 @@ fn operations_are_told_only_if_asked_for() {
     assert_eq!(ask(false), i32::MIN);
     assert_eq!(ask(true), 0b1101_1111_1000);
 }
+
+#[test]
+fn names_that_differ_only_in_periods_and_underscores_collide() {
+    let world = World::new();
+    world.create("a.b", 1, &[]);
+    let code = |name: &str| {
+        let asked = world.ask(7, create_request(name, 1, &[]));
+        ErrorCode(answer!(CreateTopics, asked).topics[0].error_code)
+    };
+    assert_eq!(code("a_b"), ErrorCode::INVALID_TOPIC_EXCEPTION);
+    assert_eq!(code("a.b"), ErrorCode::TOPIC_ALREADY_EXISTS);
+    for name in ["a-b", "ab", "a.b.", "a__b"] {
+        assert_eq!(code(name), ErrorCode::NONE, "{name}");
+    }
+    assert_eq!(code("a_b_"), ErrorCode::INVALID_TOPIC_EXCEPTION);
+}

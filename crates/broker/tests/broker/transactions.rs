@@ -8,7 +8,7 @@ use fleuve_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use fleuve_wire::messages::list_transactions_request::ListTransactionsRequest;
 
 use crate::producer::{Producer, TIMEOUT_MS, TOPIC, all_committed, all_stable, code_of, offset_of, rounds};
-use crate::support::{World, answer, builder};
+use crate::support::{World, answer, builder, error_of};
 
 const BOTH: [bool; 2] = [false, true];
 
@@ -72,6 +72,22 @@ fn nothing_is_written_outside_a_transaction() {
     assert_eq!(two.write(&world, 0, "x"), ErrorCode::INVALID_PRODUCER_ID_MAPPING);
     assert_eq!(all_committed(&world), ["a"]);
     assert!(all_stable(&world));
+}
+
+#[test]
+fn a_producer_with_an_open_transaction_writes_nothing_beside_it() {
+    let world = world();
+    let mut producer = opened(&world, true);
+    let outside = |producer: &Producer| {
+        let batch = builder(&["x"]).producer(producer.id, producer.epoch, 1).finish().unwrap();
+        let asked = world.produce(TOPIC, 0, &batch);
+        world.commit();
+        error_of(&asked)
+    };
+    assert_eq!(outside(&producer), ErrorCode::INVALID_TXN_STATE);
+    assert_eq!(producer.write(&world, 0, "c"), ErrorCode::NONE, "nothing was stored");
+    assert_eq!(producer.end(&world, true), ErrorCode::NONE);
+    assert_eq!(all_committed(&world), ["a", "b", "c"]);
 }
 
 #[test]

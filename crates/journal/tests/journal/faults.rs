@@ -84,8 +84,9 @@ pub fn check(world: &World, promised: &Promised, what: &str) {
     log.close().unwrap();
 }
 
-const KINDS: [(Call, ErrorKind); 8] = [
+const KINDS: [(Call, ErrorKind); 9] = [
     (Call::Write, ErrorKind::StorageFull),
+    (Call::Write, ErrorKind::Other),
     (Call::Sync, ErrorKind::Other),
     (Call::SetLength, ErrorKind::StorageFull),
     (Call::Open, ErrorKind::PermissionDenied),

@@ -5,6 +5,7 @@ mod behaviour;
 mod compaction;
 mod crashes;
 mod damage;
+mod disk_full;
 mod faults;
 mod interleaved;
 mod kill;

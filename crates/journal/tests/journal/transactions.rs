@@ -13,7 +13,7 @@ use crate::support::{World, batch, builder, small_segments};
 const COMMIT: EndMarker = EndMarker { commit: true, coordinator_epoch: 0 };
 const ABORT: EndMarker = EndMarker { commit: false, coordinator_epoch: 0 };
 
-fn data(producer: i64, epoch: i16, sequence: i32) -> Batch {
+pub fn data(producer: i64, epoch: i16, sequence: i32) -> Batch {
     builder(&[b"t"]).producer(producer, epoch, sequence).transactional().finish().unwrap()
 }
 
