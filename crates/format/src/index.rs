@@ -12,6 +12,9 @@ pub(crate) struct Index {
     ascii: bool,
 }
 
+/// Where a line or a record begins in its block, and where it ends.
+pub(crate) type Extent = (u32, u32);
+
 /// Words that a search looks at besides the first.
 const WORDS_AHEAD: usize = 2;
 
@@ -79,21 +82,31 @@ fn next_far(mask: &[u64], from: usize) -> usize {
 }
 
 impl Index {
-    /// Where each line of the first `length` bytes begins, into `starts`.
-    pub(crate) fn line_starts(&self, length: usize, starts: &mut Vec<u32>) {
-        starts.clear();
-        starts.push(0);
+    /// Where each line of the first `length` bytes begins, and where it ends, not counting its newline.
+    pub(crate) fn lines(&self, length: usize, lines: &mut Vec<Extent>) {
+        lines.clear();
+        let mut start = 0;
         for (at, word) in self.newlines.iter().enumerate() {
             let mut newlines = *word;
             while newlines != 0 {
-                starts.push((at * 64) as u32 + newlines.trailing_zeros() + 1);
+                let end = (at * 64) as u32 + newlines.trailing_zeros();
+                lines.push((start, end));
+                start = end + 1;
                 newlines &= newlines - 1;
             }
         }
         // What follows the last newline is no line unless there is something; the sentinels are none at all.
-        while starts.last().is_some_and(|start| *start as usize >= length) && !starts.is_empty() {
-            starts.pop();
+        while lines.last().is_some_and(|(start, _)| *start as usize >= length) {
+            lines.pop();
         }
+    }
+
+    /// As [`Index::build`] for a block of records with other bytes between them, which count for nothing. False if a
+    /// newline stands within a record: it would end a line.
+    pub(crate) fn build_records(&mut self, block: &[u8], set: Stops, records: &[Extent]) -> bool {
+        self.build(block, set);
+        self.ascii = self.ascii || records.iter().all(|(start, end)| block[*start as usize..*end as usize].is_ascii());
+        records.iter().all(|(start, end)| self.next_newline(*start as usize) >= *end as usize)
     }
 }
 
@@ -114,6 +127,13 @@ mod tests {
                 prop_assert_eq!(index.next_stop(from), stop);
                 prop_assert_eq!(index.next_newline(from), newline);
             }
+            let mut lines = vec![];
+            index.lines(block.len(), &mut lines);
+            let found: Vec<_> = lines.iter().map(|(start, end)| &block[*start as usize..*end as usize]).collect();
+            let mut split: Vec<_> = block.split(|byte| *byte == b'\n').collect();
+            // What follows the last newline is no line unless there is something.
+            split.pop_if(|line| line.is_empty());
+            prop_assert_eq!(found, split);
         }
     }
 }
