@@ -211,7 +211,11 @@ impl Segment {
         until: u64,
         max_bytes: usize,
     ) -> Result<Option<Slice>> {
-        let chunk = self.chunk(position, max_bytes.max(HEADER_BYTES).saturating_add(INDEX_INTERVAL_BYTES as usize))?;
+        // How large the first batch is shows in its header: a batch that is larger than all that was asked for is then
+        // not read twice.
+        let first_bytes = batch_bytes_at(&self.chunk(position, HEADER_BYTES)?).unwrap_or(0);
+        let wanted = max_bytes.max(HEADER_BYTES).saturating_add(INDEX_INTERVAL_BYTES as usize);
+        let chunk = self.chunk(position, wanted.max(first_bytes))?;
         let Some((first, skipped)) = self.skip_to(&chunk, offset, from) else { return Ok(None) };
         let chunk = chunk.slice(skipped..);
         let Some(batch_bytes) = batch_bytes_at(&chunk) else { return Ok(None) };
