@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use fleuve_base::{Env, Error, Result};
 use fleuve_connect::StandardConnectors;
@@ -118,9 +119,13 @@ impl Pipelines {
 
 /// Waits for a pipeline's end and tells of it; whether it has finished.
 fn wait(handle: Handle) -> bool {
-    let name = handle.pipeline().name.clone();
+    let (name, stats) = (handle.pipeline().name.clone(), handle.stats().clone());
     match handle.wait() {
-        Ok(Ended::Finished) => tracing::info!(pipeline = name, "finished"),
+        Ok(Ended::Finished) => {
+            let (rows_in, rows_out) = (stats.rows_in.load(Relaxed), stats.rows_out.load(Relaxed));
+            let seconds = stats.elapsed().as_secs_f64();
+            tracing::info!(pipeline = name, rows_in, rows_out, seconds, "finished");
+        }
         Ok(_) => {
             tracing::info!(pipeline = name, "stopped");
             return false;
