@@ -8,16 +8,18 @@ use std::time::Duration;
 use crate::cli::program::{Place, Running};
 
 /// A server of a place, and where it listens.
-struct Served {
-    running: Running,
+pub struct Served {
+    /// The process.
+    pub running: Running,
     /// Open, so that the server can write.
     _stdout: BufReader<ChildStdout>,
-    kafka: String,
+    /// Where Kafka's clients connect.
+    pub kafka: String,
     http: String,
 }
 
 /// Starts a server on free ports, and waits until it says that it is ready.
-fn serve(place: &Place, more: &[&str]) -> Served {
+pub fn serve(place: &Place, more: &[&str]) -> Served {
     let arguments = [&["serve", "--data", "d", "--kafka", "127.0.0.1:0", "--http", "127.0.0.1:0"], more].concat();
     let mut running = place.start(&arguments);
     let mut stdout = BufReader::new(running.take_stdout());
