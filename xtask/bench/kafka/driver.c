@@ -4,6 +4,7 @@
  *   driver produce BROKER TOPIC COUNT BYTES CODEC         acks=all, linger 5 ms, batches of up to 1 MB
  *   driver lines   BROKER TOPIC FILE CODEC                every line of a file as a record, partitions in turn
  *   driver consume BROKER TOPIC COUNT PARTITIONS          assigned, from the beginning
+ *   driver print   BROKER TOPIC PARTITIONS                every committed value as a line, up to the end of the topic
  *   driver latency BROKER TOPIC RATE SECONDS BYTES        linger 0, one partition, from due time to receipt
  */
 #include <librdkafka/rdkafka.h>
@@ -184,6 +185,38 @@ static void consume(long count, int partitions) {
     _exit(0);
 }
 
+static void print(int partitions) {
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "group.id", "driver-print");
+    set(conf, "enable.auto.commit", "false");
+    set(conf, "isolation.level", "read_committed");
+    set(conf, "enable.partition.eof", "true");
+    rd_kafka_t *consumer = client(RD_KAFKA_CONSUMER, conf);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
+    for (int i = 0; i < partitions; i++)
+        rd_kafka_topic_partition_list_add(list, topic, i)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_poll_set_consumer(consumer);
+    rd_kafka_assign(consumer, list);
+    int left = partitions;
+    int64_t begun = now_ns();
+    while (left) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, 1000);
+        if (now_ns() - begun > 120000000000LL) FAIL("%d partitions do not end", left);
+        if (!message) continue;
+        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            left--;
+        } else if (message->err) {
+            fprintf(stderr, "%s\n", rd_kafka_message_errstr(message));
+        } else {
+            fwrite(message->payload, 1, message->len, stdout);
+            fputc('\n', stdout);
+        }
+        rd_kafka_message_destroy(message);
+    }
+    fflush(stdout);
+    _exit(0);
+}
+
 static int64_t *delays;
 static volatile long received, wanted;
 static volatile int listening, finished;
@@ -263,13 +296,14 @@ static void latency(long rate, long seconds, long bytes) {
 }
 
 int main(int count, char **words) {
-    if (count < 5) FAIL("usage: driver create|produce|lines|consume|latency BROKER TOPIC …");
+    if (count < 5) FAIL("usage: driver create|produce|lines|consume|print|latency BROKER TOPIC …");
     broker = words[2];
     topic = words[3];
     if (!strcmp(words[1], "create")) create(atoi(words[4]));
     if (!strcmp(words[1], "produce") && count == 7) produce(atol(words[4]), atol(words[5]), words[6]);
     if (!strcmp(words[1], "lines") && count == 6) lines(words[4], words[5]);
     if (!strcmp(words[1], "consume") && count == 6) consume(atol(words[4]), atoi(words[5]));
+    if (!strcmp(words[1], "print") && count == 5) print(atoi(words[4]));
     if (!strcmp(words[1], "latency") && count == 7) latency(atol(words[4]), atol(words[5]), atol(words[6]));
-    FAIL("usage: driver create|produce|lines|consume|latency BROKER TOPIC …");
+    FAIL("usage: driver create|produce|lines|consume|print|latency BROKER TOPIC …");
 }

@@ -25,12 +25,17 @@ impl Driver {
 
     /// Runs it and reads the line that it prints.
     pub fn run(&self, words: &[&str]) -> Result<Value, String> {
+        let text = self.text(words)?;
+        serde_json::from_str(text.trim()).map_err(|e| format!("driver {}: {e}: {text}", words.join(" ")))
+    }
+
+    /// Runs it; all that it prints.
+    pub fn text(&self, words: &[&str]) -> Result<String, String> {
         let output = Command::new(&self.0).args(words).output().map_err(|e| format!("{}: {e}", self.0.display()))?;
         if !output.status.success() {
             return Err(format!("driver {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr)));
         }
-        let text = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(text.trim()).map_err(|e| format!("driver {}: {e}: {text}", words.join(" ")))
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
