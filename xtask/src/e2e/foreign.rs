@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::broker::{Broker, fresh};
-use super::{reference, run};
+use super::reference;
+use super::run::{tail, within};
 use crate::bench::Driver;
 use crate::files;
 
@@ -136,14 +137,14 @@ impl World {
     /// Runs the pipeline to its end.
     fn whole(&self, output: &str) -> Result<(), String> {
         let mut child = self.start(output)?;
-        let ended = run::within(&mut child, LIMIT).map_err(|e| e.to_string())?;
+        let ended = within(&mut child, LIMIT).map_err(|e| e.to_string())?;
         self.succeeded(output, ended)
     }
 
     fn succeeded(&self, output: &str, ended: Option<std::process::ExitStatus>) -> Result<(), String> {
         match ended {
             Some(status) if status.success() => Ok(()),
-            ended => Err(format!("the pipeline ended with {ended:?}:\n{}", run::tail(&self.log(output)))),
+            ended => Err(format!("the pipeline ended with {ended:?}:\n{}", tail(&self.log(output)))),
         }
     }
 
