@@ -1,5 +1,8 @@
 //! What a sink is to the engine: lanes into which whole epochs go, once.
 
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
 use fleuve_base::Result;
 
 use crate::batch::Batch;
@@ -26,6 +29,37 @@ pub enum Lanes {
         /// The columns that choose the lane.
         by: Vec<usize>,
     },
+    /// A fixed number, among which the sink itself chooses.
+    Chosen {
+        /// How many.
+        count: usize,
+        /// Who chooses.
+        chooser: Chooser,
+    },
+}
+
+/// Chooses the lanes of rows.
+pub trait ChooseLanes: Send + Sync {
+    /// The lane of every row: by nothing but the row, so that a replay chooses as before.
+    fn lanes(&self, rows: &RecordBatch) -> Result<Vec<usize>>;
+}
+
+/// Whoever chooses lanes; equal only to itself.
+#[derive(Clone)]
+pub struct Chooser(pub Arc<dyn ChooseLanes>);
+
+impl PartialEq for Chooser {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Chooser {}
+
+impl std::fmt::Debug for Chooser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Chooser")
+    }
 }
 
 /// A table that is being written. Shared by all workers.

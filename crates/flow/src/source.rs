@@ -72,6 +72,11 @@ pub trait Source: Send + Sync {
         let _ = before;
     }
 
+    /// A snapshot is valid that holds everything up to the ends of these ranges, the last ones of each split.
+    fn snapshotted(&self, last: &[Range]) {
+        let _ = last;
+    }
+
     /// How far it is, for a progress bar: (done, all) in bytes or rows; `None` where there is no end.
     fn progress(&self) -> Option<(u64, u64)> {
         None

@@ -49,7 +49,7 @@ pub(crate) struct Line {
     pub(crate) start: u32,
     /// Its number within the block, from 0.
     pub(crate) number: u32,
-    /// Where it ends, if it may hold newlines itself; else 0.
+    /// Where it ends, without its newline; 0 if nothing says but the newline.
     pub(crate) end: u32,
 }
 

@@ -25,6 +25,13 @@ pub trait Decode: Send {
     /// blocks, so an error may be reported by a later call, for the record that its line number names.
     fn push_record(&mut self, value: &[u8]) -> Result<()>;
 
+    /// Decodes records as [`Decode::push_record`] does, from where they lie in `block`: each from its first position up to
+    /// its second. A decoder that can reads them without copying, if each is followed by a zero byte, as values without
+    /// headers are in Kafka's batches.
+    fn decode_records(&mut self, block: &[u8], records: &[(u32, u32)]) -> Result<()> {
+        records.iter().try_for_each(|(start, end)| self.push_record(&block[*start as usize..*end as usize]))
+    }
+
     /// Rows that the next flush gives, at least approximately: records that are still gathered count as rows.
     fn rows(&self) -> usize;
 

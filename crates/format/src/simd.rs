@@ -1,8 +1,8 @@
 //! The one place with `unsafe`: vector kernels that classify a block of text, and the trusted assembly of
 //! string arrays whose bytes were validated before.
 //!
-//! A kernel turns 64 bytes into two 64-bit masks: *stops* (bytes that can end a run of plain text) and
-//! *newlines*. The rest of the crate then asks those masks where a string, a field or a line ends, and needs
+//! A kernel turns 64 bytes into three 64-bit masks: *stops* (bytes that can end a run of plain text),
+//! *newlines*, and *high* bytes (those that are not ASCII). The rest of the crate then asks those masks where a string, a field or a line ends, and needs
 //! no vector instruction of its own. The best kernel that the processor has is chosen at run time.
 
 #![allow(unsafe_code)]
@@ -34,21 +34,37 @@ pub(crate) struct Masks {
     pub(crate) high: u64,
 }
 
-/// Classifies whole steps: one mask of stops and one of newlines for each. Returns whether all bytes were ASCII.
-pub(crate) fn classify(steps: &[[u8; STEP]], set: Stops, stops: &mut [u64], newlines: &mut [u64]) -> bool {
-    assert!(steps.len() == stops.len() && steps.len() == newlines.len());
+/// Where the masks of all steps go, one of each kind for every step.
+#[derive(Debug)]
+pub(crate) struct Out<'a> {
+    pub(crate) stops: &'a mut [u64],
+    pub(crate) newlines: &'a mut [u64],
+    pub(crate) high: &'a mut [u64],
+}
+
+impl Out<'_> {
+    #[inline(always)]
+    fn each(&mut self) -> impl Iterator<Item = (&mut u64, &mut u64, &mut u64)> {
+        let pairs = self.stops.iter_mut().zip(self.newlines.iter_mut());
+        pairs.zip(self.high.iter_mut()).map(|((stops, newlines), high)| (stops, newlines, high))
+    }
+}
+
+/// Classifies whole steps. Returns whether all bytes were ASCII.
+pub(crate) fn classify(steps: &[[u8; STEP]], set: Stops, out: Out<'_>) -> bool {
+    assert!([&*out.stops, out.newlines, out.high].iter().all(|masks| masks.len() == steps.len()));
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512bw") {
             // SAFETY: the feature was just detected.
-            return unsafe { x86::classify_avx512(steps, set, stops, newlines) };
+            return unsafe { x86::classify_avx512(steps, set, out) };
         }
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the feature was just detected.
-            return unsafe { x86::classify_avx2(steps, set, stops, newlines) };
+            return unsafe { x86::classify_avx2(steps, set, out) };
         }
     }
-    classify_portable(steps, set, stops, newlines)
+    classify_portable(steps, set, out)
 }
 
 /// Runs `work` compiled for the bit-manipulation instructions, if the processor has them: finding and shifting bits,
@@ -64,14 +80,14 @@ pub(crate) fn with_bit_instructions<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// The kernel for every other processor, and the reference for the tests.
-pub(crate) fn classify_portable(steps: &[[u8; STEP]], set: Stops, stops: &mut [u64], newlines: &mut [u64]) -> bool {
-    let mut high = 0;
-    for ((step, stops), newlines) in steps.iter().zip(stops).zip(newlines) {
+pub(crate) fn classify_portable(steps: &[[u8; STEP]], set: Stops, mut out: Out<'_>) -> bool {
+    let mut any = 0;
+    for (step, (stops, newlines, high)) in steps.iter().zip(out.each()) {
         let masks = masks_portable(step, set);
-        (*stops, *newlines) = (masks.stops, masks.newlines);
-        high |= masks.high;
+        (*stops, *newlines, *high) = (masks.stops, masks.newlines, masks.high);
+        any |= masks.high;
     }
-    high == 0
+    any == 0
 }
 
 fn masks_portable(step: &[u8; STEP], set: Stops) -> Masks {
@@ -86,7 +102,7 @@ fn masks_portable(step: &[u8; STEP], set: Stops) -> Masks {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Masks, STEP, Stops};
+    use super::{Masks, Out, STEP, Stops};
     use std::arch::x86_64::*;
 
     /// Bytes that are asked for before their turn. The processor's own prefetching stops at each page's end.
@@ -98,12 +114,12 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn classify_avx512(steps: &[[u8; STEP]], set: Stops, stops: &mut [u64], newlines: &mut [u64]) -> bool {
+    pub(super) fn classify_avx512(steps: &[[u8; STEP]], set: Stops, mut out: Out<'_>) -> bool {
         let equal = set.equal.map(|byte| _mm512_set1_epi8(byte.cast_signed()));
         let below = _mm512_set1_epi8(set.below.cast_signed());
         let newline = _mm512_set1_epi8(b'\n'.cast_signed());
-        let mut high = 0;
-        for ((step, stops), newlines) in steps.iter().zip(stops).zip(newlines) {
+        let mut any = 0;
+        for (step, (stops, newlines, high)) in steps.iter().zip(out.each()) {
             _mm_prefetch::<_MM_HINT_T0>(step.as_ptr().wrapping_add(AHEAD).cast());
             // SAFETY: the pointer is to 64 readable bytes; the load needs no alignment.
             let bytes = unsafe { _mm512_loadu_si512(step.as_ptr().cast()) };
@@ -115,25 +131,26 @@ mod x86 {
                 newlines: _mm512_cmpeq_epi8_mask(bytes, newline),
                 high: _mm512_movepi8_mask(bytes),
             };
-            (*stops, *newlines) = (masks.stops, masks.newlines);
-            high |= masks.high;
+            (*stops, *newlines, *high) = (masks.stops, masks.newlines, masks.high);
+            any |= masks.high;
         }
-        high == 0
+        any == 0
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn classify_avx2(steps: &[[u8; STEP]], set: Stops, stops: &mut [u64], newlines: &mut [u64]) -> bool {
-        let mut high = 0;
-        for ((step, stops), newlines) in steps.iter().zip(stops).zip(newlines) {
+    pub(super) fn classify_avx2(steps: &[[u8; STEP]], set: Stops, mut out: Out<'_>) -> bool {
+        let mut any = 0;
+        for (step, (stops, newlines, high)) in steps.iter().zip(out.each()) {
             _mm_prefetch::<_MM_HINT_T0>(step.as_ptr().wrapping_add(AHEAD).cast());
             let (low_half, high_half) = step.split_at(STEP / 2);
             let low = masks_avx2(low_half, set);
             let upper = masks_avx2(high_half, set);
             *stops = low[0] | upper[0] << 32;
             *newlines = low[1] | upper[1] << 32;
-            high |= low[2] | upper[2];
+            *high = low[2] | upper[2] << 32;
+            any |= *high;
         }
-        high == 0
+        any == 0
     }
 
     /// Stops, newlines and high bits of 32 bytes.
@@ -178,31 +195,32 @@ mod tests {
                                                      equal in any::<[u8; 3]>(), below in 0u8..64) {
             let set = Stops { equal, below };
             let steps: Vec<[u8; STEP]> = bytes.chunks(STEP).map(|c| c.try_into().expect("64 bytes")).collect();
-            let (mut stops, mut newlines) = ([0; 4], [0; 4]);
-            let ascii = classify_portable(&steps, set, &mut stops, &mut newlines);
+            let (mut stops, mut newlines, mut high) = ([0; 4], [0; 4], [0; 4]);
+            let out = Out { stops: &mut stops, newlines: &mut newlines, high: &mut high };
+            let ascii = classify_portable(&steps, set, out);
             prop_assert_eq!(ascii, bytes.is_ascii());
             #[cfg(target_arch = "x86_64")]
             for (kernel, name) in kernels() {
-                let (mut s, mut n) = ([0; 4], [0; 4]);
-                prop_assert_eq!(kernel(&steps, set, &mut s, &mut n), ascii, "{}", name);
-                prop_assert_eq!(&s, &stops, "{}", name);
-                prop_assert_eq!(&n, &newlines, "{}", name);
+                let (mut s, mut n, mut h) = ([0; 4], [0; 4], [0; 4]);
+                let out = Out { stops: &mut s, newlines: &mut n, high: &mut h };
+                prop_assert_eq!(kernel(&steps, set, out), ascii, "{}", name);
+                prop_assert_eq!((s, n, h), (stops, newlines, high), "{}", name);
             }
         }
     }
 
-    type Kernel = fn(&[[u8; STEP]], Stops, &mut [u64], &mut [u64]) -> bool;
+    type Kernel = fn(&[[u8; STEP]], Stops, Out<'_>) -> bool;
 
     #[cfg(target_arch = "x86_64")]
     fn kernels() -> Vec<(Kernel, &'static str)> {
         let mut all: Vec<(Kernel, &'static str)> = vec![(classify, "chosen")];
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the feature was just detected.
-            all.push((|b, s, o, n| unsafe { x86::classify_avx2(b, s, o, n) }, "avx2"));
+            all.push((|b, s, o| unsafe { x86::classify_avx2(b, s, o) }, "avx2"));
         }
         if is_x86_feature_detected!("avx512bw") {
             // SAFETY: the feature was just detected.
-            all.push((|b, s, o, n| unsafe { x86::classify_avx512(b, s, o, n) }, "avx512"));
+            all.push((|b, s, o| unsafe { x86::classify_avx512(b, s, o) }, "avx512"));
         }
         all
     }

@@ -269,6 +269,44 @@ proptest! {
     }
 
     #[test]
+    fn records_in_place_are_what_copies_of_them_are(
+        records in proptest::collection::vec((record(), any::<bool>(), 0u8..3), 1..40),
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        strict in any::<bool>(),
+    ) {
+        let mut values: Vec<Vec<u8>> = records.iter().map(|(record, pretty, _)| match pretty {
+            true => serde_json::to_vec_pretty(record).expect("JSON"),
+            false => serde_json::to_vec(record).expect("JSON"),
+        }).collect();
+        for (record, at, byte) in edits {
+            let value = &mut values[record.index(records.len())];
+            let at = at.index(value.len());
+            // A third of the edits cut the record off.
+            if byte % 3 == 0 { value.truncate(at) } else { value[at] = byte }
+        }
+        let (mut block, mut places) = (vec![], vec![]);
+        for (value, (_, _, headers)) in values.iter().zip(&records) {
+            block.extend([0x9c, 0x05, b'\n', b'"']);
+            places.push((block.len() as u32, (block.len() + value.len()) as u32));
+            block.extend(value);
+            // Mostly nothing follows; headers begin with their number.
+            block.push(if *headers == 1 { b',' } else { 0 });
+        }
+        let options = || JsonOptions { track_lines: true, on_bad: OnBad::Collect, strict, ..JsonOptions::default() };
+        let mut in_place = JsonDecoder::new(&record_type(), options()).expect("types");
+        in_place.decode_records(&block, &places).expect("bad records are collected");
+        let in_place = in_place.flush().expect("a batch");
+        let mut copied = JsonDecoder::new(&record_type(), options()).expect("types");
+        values.iter().for_each(|value| copied.push_record(value).expect("bad records are collected"));
+        let copied = copied.flush().expect("a batch");
+        prop_assert_eq!(cells(&in_place.batch), cells(&copied.batch));
+        prop_assert_eq!(&in_place.lines, &copied.lines);
+        prop_assert_eq!((in_place.lines_read, in_place.skipped), (copied.lines_read, copied.skipped));
+        let told = |decoded: &Decoded| decoded.bad.iter().map(|bad| (bad.line, bad.column, bad.reason.clone())).collect::<Vec<_>>();
+        prop_assert_eq!(told(&in_place), told(&copied));
+    }
+
+    #[test]
     fn mutated_lines_never_panic_and_lose_nothing(records in proptest::collection::vec(record(), 1..6), edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12), policy in 0u8..3) {
         let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
         let mut bytes = lines.repeat(2).into_bytes();

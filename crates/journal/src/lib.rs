@@ -45,6 +45,7 @@
 
 mod administration;
 mod append;
+mod buffers;
 mod checkpoint;
 mod codes;
 mod commit;

@@ -12,6 +12,7 @@ use fleuve_base::{Error, Place, Result};
 use fleuve_record::{Attributes, BatchHeader, HEADER_BYTES};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::buffers;
 use crate::index::{INDEX_INTERVAL_BYTES, SegmentIndex};
 use crate::scanner::{Scanner, Step, check_crc};
 use crate::segment_name::SegmentName;
@@ -211,7 +212,11 @@ impl Segment {
         until: u64,
         max_bytes: usize,
     ) -> Result<Option<Slice>> {
-        let chunk = self.chunk(position, max_bytes.max(HEADER_BYTES).saturating_add(INDEX_INTERVAL_BYTES as usize))?;
+        // How large the first batch is shows in its header: a batch that is larger than all that was asked for is then
+        // not read twice.
+        let first_bytes = batch_bytes_at(&self.chunk(position, HEADER_BYTES)?).unwrap_or(0);
+        let wanted = max_bytes.max(HEADER_BYTES).saturating_add(INDEX_INTERVAL_BYTES as usize);
+        let chunk = self.chunk(position, wanted.max(first_bytes))?;
         let Some((first, skipped)) = self.skip_to(&chunk, offset, from) else { return Ok(None) };
         let chunk = chunk.slice(skipped..);
         let Some(batch_bytes) = batch_bytes_at(&chunk) else { return Ok(None) };
@@ -224,9 +229,12 @@ impl Segment {
 
     fn chunk(&self, position: u64, wanted: usize) -> Result<Bytes> {
         let left = self.readable_bytes().saturating_sub(position);
-        let mut buffer = Vec::new();
         let file = self.file().map_err(|e| self.io("open", &e))?;
         let length = wanted.min(usize::try_from(left).unwrap_or(wanted));
+        if buffers::are_worth(length) {
+            return buffers::filled(length, |buffer| file.read_at(buffer, position)).map_err(|e| self.io("read", &e));
+        }
+        let mut buffer = Vec::new();
         file.read_into(&mut buffer, length, position).map_err(|e| self.io("read", &e))?;
         Ok(Bytes::from(buffer))
     }

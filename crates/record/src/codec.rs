@@ -30,8 +30,10 @@ const ZSTD_LEVEL: i32 = 3;
 /// A Zstandard frame states how much history its reader must keep; more than 2^26 bytes is refused.
 const ZSTD_WINDOW_LOG_MAX: u32 = 26;
 
-/// Bytes reserved before the first byte is decompressed; the rest grows as data arrives.
+/// Bytes reserved before the first byte is decompressed, at least and for each compressed one; the rest grows as data
+/// arrives.
 const FIRST_RESERVE_BYTES: usize = 64 << 10;
+const RESERVE_RATIO: usize = 4;
 
 impl Codec {
     /// All codecs, by number.
@@ -81,10 +83,10 @@ impl Codec {
     pub(crate) fn decompress(self, input: &[u8]) -> Result<Vec<u8>> {
         match self {
             Codec::None => Ok(input.to_vec()),
-            Codec::Gzip => read_capped(self, flate2::bufread::MultiGzDecoder::new(input)),
+            Codec::Gzip => read_capped(self, input.len(), flate2::bufread::MultiGzDecoder::new(input)),
             Codec::Snappy => xerial::decompress(input),
-            Codec::Lz4 => read_capped(self, lz4_flex::frame::FrameDecoder::new(input)),
-            Codec::Zstd => read_capped(self, zstd_reader(input).map_err(|e| damaged(self, &e))?),
+            Codec::Lz4 => read_capped(self, input.len(), lz4_flex::frame::FrameDecoder::new(input)),
+            Codec::Zstd => read_capped(self, input.len(), zstd_reader(input).map_err(|e| damaged(self, &e))?),
         }
     }
 }
@@ -108,8 +110,9 @@ pub(crate) fn zstd_reader(input: &[u8]) -> io::Result<impl Read> {
 }
 
 /// Reads to the end, but never beyond the cap: memory grows with what really arrives.
-fn read_capped(codec: Codec, reader: impl Read) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(FIRST_RESERVE_BYTES);
+fn read_capped(codec: Codec, compressed_bytes: usize, reader: impl Read) -> Result<Vec<u8>> {
+    let reserve = compressed_bytes.saturating_mul(RESERVE_RATIO).clamp(FIRST_RESERVE_BYTES, DECOMPRESSED_BYTES_MAX);
+    let mut out = Vec::with_capacity(reserve);
     let cap = DECOMPRESSED_BYTES_MAX as u64 + 1;
     reader.take(cap).read_to_end(&mut out).map_err(|e| damaged(codec, &e))?;
     if out.len() > DECOMPRESSED_BYTES_MAX {

@@ -33,12 +33,20 @@ pub fn encode(value: i64, out: &mut impl bytes::BufMut) {
 }
 
 /// Takes a 64-bit number off the front of `input`.
+#[inline]
 pub fn decode(input: &mut &[u8]) -> Result<i64> {
-    if let [first @ 0..0x80, rest @ ..] = *input {
-        *input = rest;
-        return Ok(unzigzag(u64::from(*first)));
+    match *input {
+        [first @ 0..0x80, rest @ ..] => {
+            *input = rest;
+            Ok(unzigzag(u64::from(*first)))
+        }
+        // Most lengths of records and values.
+        [first, second @ 0..0x80, rest @ ..] => {
+            *input = rest;
+            Ok(unzigzag(u64::from(first & 0x7f) | u64::from(*second) << 7))
+        }
+        _ => decode_long(input),
     }
-    decode_long(input)
 }
 
 fn decode_long(input: &mut &[u8]) -> Result<i64> {

@@ -2,7 +2,9 @@
  *
  *   driver create  BROKER TOPIC PARTITIONS
  *   driver produce BROKER TOPIC COUNT BYTES CODEC         acks=all, linger 5 ms, batches of up to 1 MB
+ *   driver lines   BROKER TOPIC FILE CODEC                every line of a file as a record, partitions in turn
  *   driver consume BROKER TOPIC COUNT PARTITIONS          assigned, from the beginning
+ *   driver print   BROKER TOPIC PARTITIONS                every committed value as a line, up to the end of the topic
  *   driver latency BROKER TOPIC RATE SECONDS BYTES        linger 0, one partition, from due time to receipt
  */
 #include <librdkafka/rdkafka.h>
@@ -80,8 +82,8 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
     last_acknowledged_ns = now_ns();
 }
 
-static void produce(long count, long bytes, const char *codec) {
-    static char pool[1 << 20];
+/* A producer as one tunes it for throughput. */
+static rd_kafka_t *loader(const char *codec) {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     set(conf, "acks", "-1");
     set(conf, "compression.codec", codec);
@@ -91,27 +93,65 @@ static void produce(long count, long bytes, const char *codec) {
     set(conf, "batch.size", "1000000");
     set(conf, "batch.num.messages", "10000");
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    rd_kafka_t *producer = client(RD_KAFKA_PRODUCER, conf);
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(producer, topic, NULL);
+    return client(RD_KAFKA_PRODUCER, conf);
+}
+
+static int partitions_of(rd_kafka_t *producer, rd_kafka_topic_t *handle) {
     const struct rd_kafka_metadata *metadata;
     if (rd_kafka_metadata(producer, 0, handle, &metadata, 20000)) FAIL("no metadata");
     int partitions = metadata->topics[0].partition_cnt;
     if (partitions < 1) FAIL("no partitions");
-    fill(pool, sizeof pool);
-    int64_t begun = now_ns();
-    double cpu = cpu_s();
-    for (long i = 0; i < count; i++) {
-        char *value = pool + next_random() % (sizeof pool - bytes - 1);
-        while (rd_kafka_produce(handle, i / 64 % partitions, RD_KAFKA_MSG_F_COPY, value, bytes, NULL, 0, NULL))
-            rd_kafka_poll(producer, 10);
-        if ((i & 1023) == 0) rd_kafka_poll(producer, 0);
-    }
+    return partitions;
+}
+
+static void hand_over(rd_kafka_t *producer, rd_kafka_topic_t *handle, int partition, char *value, size_t bytes) {
+    while (rd_kafka_produce(handle, partition, RD_KAFKA_MSG_F_COPY, value, bytes, NULL, 0, NULL))
+        rd_kafka_poll(producer, 10);
+}
+
+/* Waits for all acknowledgements and tells how long everything took. */
+static void finish(rd_kafka_t *producer, long count, int64_t begun, double cpu) {
     while (acknowledged + refused < count) rd_kafka_poll(producer, 50);
     double seconds = (last_acknowledged_ns - begun) / 1e9;
     printf("{\"records\":%ld,\"refused\":%ld,\"seconds\":%.4f,\"client_cpu_s\":%.3f,\"library\":\"%s\"}\n", acknowledged,
            refused, seconds, cpu_s() - cpu, rd_kafka_version_str());
     fflush(stdout);
     _exit(refused != 0);
+}
+
+static void produce(long count, long bytes, const char *codec) {
+    static char pool[1 << 20];
+    rd_kafka_t *producer = loader(codec);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(producer, topic, NULL);
+    int partitions = partitions_of(producer, handle);
+    fill(pool, sizeof pool);
+    int64_t begun = now_ns();
+    double cpu = cpu_s();
+    for (long i = 0; i < count; i++) {
+        hand_over(producer, handle, i / 64 % partitions, pool + next_random() % (sizeof pool - bytes - 1), bytes);
+        if ((i & 1023) == 0) rd_kafka_poll(producer, 0);
+    }
+    finish(producer, count, begun, cpu);
+}
+
+static void lines(const char *path, const char *codec) {
+    FILE *file = fopen(path, "r");
+    if (!file) FAIL("%s cannot be read", path);
+    rd_kafka_t *producer = loader(codec);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(producer, topic, NULL);
+    int partitions = partitions_of(producer, handle);
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t bytes;
+    long count = 0;
+    int64_t begun = now_ns();
+    double cpu = cpu_s();
+    while ((bytes = getline(&line, &room, file)) > 0) {
+        if (line[bytes - 1] == '\n') bytes--;
+        hand_over(producer, handle, count / 64 % partitions, line, bytes);
+        if ((count++ & 1023) == 0) rd_kafka_poll(producer, 0);
+    }
+    finish(producer, count, begun, cpu);
 }
 
 static void consume(long count, int partitions) {
@@ -141,6 +181,38 @@ static void consume(long count, int partitions) {
         }
     }
     printf("{\"records\":%ld,\"seconds\":%.4f,\"client_cpu_s\":%.3f}\n", got, (now_ns() - begun) / 1e9, cpu_s() - cpu);
+    fflush(stdout);
+    _exit(0);
+}
+
+static void print(int partitions) {
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "group.id", "driver-print");
+    set(conf, "enable.auto.commit", "false");
+    set(conf, "isolation.level", "read_committed");
+    set(conf, "enable.partition.eof", "true");
+    rd_kafka_t *consumer = client(RD_KAFKA_CONSUMER, conf);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
+    for (int i = 0; i < partitions; i++)
+        rd_kafka_topic_partition_list_add(list, topic, i)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_poll_set_consumer(consumer);
+    rd_kafka_assign(consumer, list);
+    int left = partitions;
+    int64_t begun = now_ns();
+    while (left) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, 1000);
+        if (now_ns() - begun > 120000000000LL) FAIL("%d partitions do not end", left);
+        if (!message) continue;
+        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            left--;
+        } else if (message->err) {
+            fprintf(stderr, "%s\n", rd_kafka_message_errstr(message));
+        } else {
+            fwrite(message->payload, 1, message->len, stdout);
+            fputc('\n', stdout);
+        }
+        rd_kafka_message_destroy(message);
+    }
     fflush(stdout);
     _exit(0);
 }
@@ -224,12 +296,14 @@ static void latency(long rate, long seconds, long bytes) {
 }
 
 int main(int count, char **words) {
-    if (count < 5) FAIL("usage: driver create|produce|consume|latency BROKER TOPIC …");
+    if (count < 5) FAIL("usage: driver create|produce|lines|consume|print|latency BROKER TOPIC …");
     broker = words[2];
     topic = words[3];
     if (!strcmp(words[1], "create")) create(atoi(words[4]));
     if (!strcmp(words[1], "produce") && count == 7) produce(atol(words[4]), atol(words[5]), words[6]);
+    if (!strcmp(words[1], "lines") && count == 6) lines(words[4], words[5]);
     if (!strcmp(words[1], "consume") && count == 6) consume(atol(words[4]), atoi(words[5]));
+    if (!strcmp(words[1], "print") && count == 5) print(atoi(words[4]));
     if (!strcmp(words[1], "latency") && count == 7) latency(atol(words[4]), atol(words[5]), atol(words[6]));
-    FAIL("usage: driver create|produce|consume|latency BROKER TOPIC …");
+    FAIL("usage: driver create|produce|lines|consume|print|latency BROKER TOPIC …");
 }

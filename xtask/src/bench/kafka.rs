@@ -7,16 +7,13 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
+use super::driver::{Driver, figure};
 use super::process::{binary, cpu, memory};
 use super::{flag, number};
 use crate::e2e::broker::Broker;
 use crate::e2e::reference;
-use crate::files;
 
 /// Records of a run, by their bytes.
 const RECORDS: [(u64, u64); 2] = [(100, 2_000_000), (1024, 400_000)];
@@ -63,7 +60,7 @@ struct Row {
 /// Measures all brokers and prints a table of medians.
 pub fn run(options: &Options) -> Result<(), String> {
     let ours = options.binary.clone().map_or_else(binary, Ok)?;
-    let driver = Driver(compile()?);
+    let driver = Driver::compile()?;
     println!("the disk alone: {:.0} MB/s written and synced by the MiB", ceiling()?);
     let starts: [(&str, Start<'_>); 3] = [
         ("fleuve", &|| Broker::fleuve(Some(&ours))),
@@ -166,36 +163,6 @@ impl Load {
             row(rows, format!("{what}, broker CPU s per million"), spent / *records as f64 * 1e6);
         }
         Ok(())
-    }
-}
-
-/// The program that loads the brokers.
-struct Driver(PathBuf);
-
-impl Driver {
-    /// Runs it and reads the line that it prints.
-    fn run(&self, words: &[&str]) -> Result<Value, String> {
-        let output = Command::new(&self.0).args(words).output().map_err(|e| format!("{}: {e}", self.0.display()))?;
-        if !output.status.success() {
-            return Err(format!("driver {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr)));
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(text.trim()).map_err(|e| format!("driver {}: {e}: {text}", words.join(" ")))
-    }
-}
-
-fn figure(figures: &Value, name: &str) -> Result<f64, String> {
-    figures[name].as_f64().ok_or_else(|| format!("the driver gives no {name}: {figures}"))
-}
-
-fn compile() -> Result<PathBuf, String> {
-    let source = files::root().join("xtask/bench/kafka/driver.c");
-    let driver = std::env::temp_dir().join("fleuve-bench-driver");
-    let mut command = Command::new("cc");
-    command.args(["-O2", "-o"]).arg(&driver).arg(&source).args(["-lrdkafka", "-lpthread"]);
-    match command.status() {
-        Ok(status) if status.success() => Ok(driver),
-        _ => Err("the driver cannot be compiled: it needs librdkafka (apt-get install librdkafka-dev)".to_owned()),
     }
 }
 

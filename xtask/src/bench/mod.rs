@@ -1,15 +1,21 @@
 //! `cargo xtask bench`: what the released binary does on this machine.
 
+mod driver;
 mod flink;
 mod kafka;
 mod latency;
 mod nexmark;
 mod process;
+mod topics;
 
 const USAGE: &str =
-    "usage: cargo xtask bench nexmark [--events N] [--queries q0,q1] [--workers 1,2] [--runs N] [--flink]
+    "usage: cargo xtask bench nexmark [--events N] [--queries q0,q1] [--workers 1,2] [--runs N] [--binary PATH] [--flink | --topics]
        cargo xtask bench latency [--rate N] [--seconds N]
        cargo xtask bench kafka [--rounds N] [--only fleuve] [--binary PATH]";
+
+pub(crate) use driver::Driver;
+pub(crate) use process::binary;
+pub(crate) use topics::fill_topic;
 
 /// Runs a benchmark.
 pub fn run(arguments: &[&str]) -> Result<(), String> {

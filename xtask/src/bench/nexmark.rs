@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::process::{Cost, binary, measure};
-use super::{flag, flink, number};
+use super::{flag, flink, number, topics};
 use crate::files;
 
 /// Queries that are measured, in order.
@@ -13,11 +13,17 @@ const QUERIES: [&str; 17] =
 
 /// What to measure.
 pub struct Options {
-    events: u64,
-    queries: Vec<String>,
-    workers: Vec<u64>,
-    runs: u64,
+    /// Events of the stream.
+    pub events: u64,
+    /// Names of queries.
+    pub queries: Vec<String>,
+    /// Each number of workers that is measured.
+    pub workers: Vec<u64>,
+    /// Runs, of which the best one counts.
+    pub runs: u64,
     flink: bool,
+    topics: bool,
+    binary: Option<PathBuf>,
 }
 
 impl Options {
@@ -31,6 +37,8 @@ impl Options {
             workers: workers.collect::<Result<_, _>>().map_err(|_| "--workers takes numbers".to_owned())?,
             runs: number(arguments, "--runs", 3)?,
             flink: arguments.contains(&"--flink"),
+            topics: arguments.contains(&"--topics"),
+            binary: flag(arguments, "--binary")?.map(PathBuf::from),
         })
     }
 }
@@ -47,8 +55,11 @@ pub struct Data {
 
 /// Measures and prints the table.
 pub fn run(options: &Options) -> Result<(), String> {
-    let fleuve = binary()?;
+    let fleuve = options.binary.clone().map_or_else(binary, Ok)?;
     let data = generate(&fleuve, options.events)?;
+    if options.topics {
+        return topics::run(&fleuve, &data, options);
+    }
     println!(
         "{} events; best of {} runs; CPU in seconds per million events; latency from arrival to release",
         options.events, options.runs
@@ -108,15 +119,23 @@ fn first_lines(error: &str) -> String {
     error.lines().take(1).chain(telling).take(2).collect::<Vec<_>>().join("\n")
 }
 
-struct Line {
-    rate: f64,
-    cpu: f64,
+/// What a run gave.
+pub struct Line {
+    /// Events a second.
+    pub rate: f64,
+    /// Processor seconds per million events.
+    pub cpu: f64,
     anonymous: u64,
     p50: f64,
     p99: f64,
 }
 
 impl Line {
+    /// A run of which only the rate and the cost are known.
+    pub fn of_rate(rate: f64, cpu: f64) -> Self {
+        Line { rate, cpu, anonymous: 0, p50: f64::NAN, p99: f64::NAN }
+    }
+
     fn text(&self, query: &str, workers: u64, peer: Option<f64>) -> String {
         let peer_text = peer.map_or("".to_owned(), |rate| format!("{rate:.0}"));
         let ratio = peer.map_or("".to_owned(), |rate| format!("{:.1}", self.rate / rate));
@@ -133,7 +152,8 @@ impl Line {
     }
 }
 
-fn measure_query(fleuve: &Path, data: &Data, query: &str, workers: u64, options: &Options) -> Result<Line, String> {
+/// The best run of a query over files.
+pub fn measure_query(fleuve: &Path, data: &Data, query: &str, workers: u64, options: &Options) -> Result<Line, String> {
     let mut best: Option<Line> = None;
     for _ in 0..options.runs.max(1) {
         let (state, output) = (data.directory.join("state"), data.directory.join("output"));
@@ -171,7 +191,8 @@ fn line(cost: &Cost, events: u64) -> Result<Line, String> {
     })
 }
 
-fn geometric_mean(values: &[f64]) -> f64 {
+/// What the product of all values would be made of, if they were one value.
+pub fn geometric_mean(values: &[f64]) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "a handful of queries")]
     let count = values.len().max(1) as f64;
     (values.iter().map(|v| v.ln()).sum::<f64>() / count).exp()

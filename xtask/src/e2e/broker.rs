@@ -39,15 +39,14 @@ impl Broker {
     /// Our binary, over an empty directory.
     pub fn fleuve(binary: Option<&Path>) -> Result<Self, String> {
         let binary = binary.map_or_else(build, |path| Ok(path.to_owned()))?;
-        let home = fresh("fleuve")?;
+        Self::fleuve_in(&binary, &fresh("fleuve")?, &["--kafka", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+    }
+
+    /// Our binary, over the data in a directory, with these arguments.
+    pub fn fleuve_in(binary: &Path, home: &Path, arguments: &[&str]) -> Result<Self, String> {
         let (out, log) = (home.join("stdout.log"), home.join("stderr.log"));
-        let mut command = Command::new(&binary);
-        command.arg("serve").arg("--data").arg(home.join("data")).args([
-            "--kafka",
-            "127.0.0.1:0",
-            "--http",
-            "127.0.0.1:0",
-        ]);
+        let mut command = Command::new(binary);
+        command.arg("serve").arg("--data").arg(home.join("data")).args(arguments);
         let mut process = spawn(&mut command, &out, &log)?;
         match wait_for(&mut process, || listener(&files::text(&out))) {
             Some(bootstrap) => Ok(Self::started(bootstrap, process, log)),
@@ -68,6 +67,11 @@ impl Broker {
         let status = self.process.as_mut()?.try_wait().ok()??;
         self.process = None;
         Some(status.to_string())
+    }
+
+    /// All that it has logged.
+    pub fn logged(&self) -> String {
+        self.log.as_deref().map_or_else(String::new, files::text)
     }
 
     /// The end of what it logged.

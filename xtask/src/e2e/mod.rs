@@ -5,6 +5,7 @@
 
 pub(crate) mod broker;
 mod client;
+mod foreign;
 mod project;
 pub(crate) mod reference;
 mod run;
@@ -16,6 +17,7 @@ use broker::Broker;
 use client::{CLIENTS, Client};
 
 const USAGE: &str = "usage: cargo xtask e2e [--client NAME].. [--scenario NAME].. [--bootstrap HOST:PORT | --reference | --binary PATH] [--list]
+       cargo xtask e2e foreign [--binary PATH]
 
   --client NAME          only this client; may be repeated
   --scenario NAME        only this scenario; may be repeated
@@ -82,6 +84,9 @@ impl Options {
 
 /// Runs what was asked for; an error if anything failed.
 pub fn run(arguments: &[&str]) -> Result<(), String> {
+    if let ["foreign", rest @ ..] = arguments {
+        return foreign::run(rest);
+    }
     let options = Options::parse(arguments)?;
     if options.list {
         CLIENTS.iter().for_each(|client| println!("{:<14} {}", client.name, client.scenarios.join(" ")));

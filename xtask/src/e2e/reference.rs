@@ -53,7 +53,7 @@ fn java(libs: &Path, home: &Path, machine: &[&str]) -> Command {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> Result<u16, String> {
+pub fn free_port() -> Result<u16, String> {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     port.map(|address| address.port()).map_err(|e| format!("no port is free: {e}"))
 }

@@ -68,6 +68,40 @@ impl Broker {
         });
     }
 
+    /// The offset from which a group reads on in a partition, if it has committed one: for who is in the process.
+    pub fn committed_offset(&self, group: &str, topic: &str, partition: u32) -> Option<u64> {
+        let at = TopicPartition::new(topic.to_owned(), i32::try_from(partition).ok()?);
+        let of = |state: &mut GroupState, _: &mut Step<'_>| state.offsets.get(&at).map(|offset| offset.offset);
+        u64::try_from(self.groups.step_now(group, of).ok()??).ok()
+    }
+
+    /// Commits offsets of (topic, partition) for a group that has no members: for who is in the process. That it cannot
+    /// be done is logged.
+    pub fn commit_offsets(&self, group: &str, offsets: Vec<(String, u32, u64)>) {
+        let asked = offsets.into_iter().map(|(topic, partition, offset)| Asked {
+            at: TopicPartition::new(topic, i32::try_from(partition).unwrap_or(-1)),
+            offset: Ok(NewOffset {
+                offset: i64::try_from(offset).unwrap_or(i64::MAX),
+                leader_epoch: -1,
+                metadata: None,
+            }),
+        });
+        let (asked, groups) = (asked.collect(), Arc::clone(&self.groups));
+        let who = Committer { member_id: String::new(), instance_id: None, generation: -1 };
+        let commit =
+            |state: &mut GroupState, step: &mut Step<'_>| groups.commit(state, step, TOPIC_ID_VERSION, &who, asked);
+        let name = group.to_owned();
+        self.groups.step(group, true, commit, move |codes| {
+            let refused = match codes {
+                Ok(codes) => codes.into_iter().find(|code| *code != ErrorCode::NONE),
+                Err(error) => Some(error),
+            };
+            if let Some(error) = refused {
+                tracing::warn!(group = name, ?error, "how far a pipeline is cannot be committed");
+            }
+        });
+    }
+
     /// Whether the group may be read with, and has a name.
     pub(super) fn may_read_group(&self, session: &Session, group: &str) -> Result<(), ErrorCode> {
         if !self.allows(session, Operation::Read, Resource::Group(group)) {

@@ -82,7 +82,7 @@ pub(super) const KAFKA: &[OptionDoc] = &[
         "sink.partitioner",
         Choice(&["default", "fixed", "round-robin"]),
         "default",
-        "'default' goes by the key; without a key, and in the other modes, rows are spread over the partitions",
+        "'default' goes by the key, as Kafka's clients do, and spreads rows without one; 'round-robin' spreads all rows evenly; 'fixed' writes to the first partition, as one task of Flink does",
     ),
     DELIVERY,
     TRANSACTIONAL_PREFIX,

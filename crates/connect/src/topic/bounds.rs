@@ -13,6 +13,10 @@ use crate::options::Options;
 pub trait GroupOffsets: Send + Sync {
     /// The offset from which `group` reads on, if it has committed one.
     fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<u64>>;
+
+    /// Has `group` go on at these offsets of (topic, partition), for all to see how far a pipeline is. It does not depend
+    /// on that, so nobody waits for it.
+    fn commit(&self, group: &str, offsets: Vec<(String, u32, u64)>);
 }
 
 /// Where reading starts: `scan.startup.mode`.

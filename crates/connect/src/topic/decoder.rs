@@ -36,13 +36,17 @@ pub(crate) struct TopicDecoder {
 struct Part {
     rows: Box<dyn Decode>,
     records: Vec<usize>,
+    /// Where those of the current batch lie that have not been decoded yet.
+    waiting: Vec<(u32, u32)>,
+    /// Whether the record of each row is wanted.
+    track: bool,
 }
 
 /// What a part decoded.
 struct Flushed {
     batch: RecordBatch,
     weights: Option<Int64Array>,
-    /// The record of each row.
+    /// The record of each row, if that is wanted.
     records: Vec<usize>,
     /// All records that were pushed.
     pushed: Vec<usize>,
@@ -51,21 +55,34 @@ struct Flushed {
 }
 
 impl Part {
-    fn new(layout: &Layout) -> Result<Self> {
-        let mut rows = layout.decoder(Extras { track: true })?;
+    fn new(layout: &Layout, track: bool) -> Result<Self> {
+        let mut rows = layout.decoder(Extras { track })?;
         rows.seek("", 1, 0);
-        Ok(Part { rows, records: Vec::new() })
+        Ok(Part { rows, records: Vec::new(), waiting: Vec::new(), track })
     }
 
-    fn push(&mut self, bytes: &[u8], record: usize) -> Result<()> {
+    /// Takes a key or a value of a batch; its bytes are part of `payload`.
+    fn push(&mut self, bytes: &[u8], payload: &[u8], record: usize) {
+        let start = bytes.as_ptr().addr() - payload.as_ptr().addr();
         self.records.push(record);
-        self.rows.push_record(bytes)
+        self.waiting.push((start as u32, (start + bytes.len()) as u32));
+    }
+
+    /// Decodes what waits, before the batch is left.
+    fn decode(&mut self, payload: &[u8]) -> Result<()> {
+        let decoded = self.rows.decode_records(payload, &self.waiting);
+        self.waiting.clear();
+        decoded
     }
 
     fn flush(&mut self) -> Result<Flushed> {
         let decoded = self.rows.flush()?;
         let record_of = |line: u64| self.records[(line as usize).saturating_sub(1)];
-        let records = decoded.lines.iter().map(|line| record_of(*line)).collect();
+        debug_assert!(self.waiting.is_empty());
+        let records = match self.track {
+            true => decoded.lines.iter().map(|line| record_of(*line)).collect(),
+            false => Vec::new(),
+        };
         let bad = decoded.bad.into_iter().map(|bad| (record_of(bad.line), bad)).collect();
         self.rows.seek("", 1, 0);
         let pushed = std::mem::take(&mut self.records);
@@ -80,8 +97,9 @@ impl TopicDecoder {
         let only_in_key = shape.slots.iter().zip(shape.data.fields()).filter(|(slot, _)| slot.value.is_none());
         let key_required = only_in_key.into_iter().any(|(_, field)| !field.is_nullable());
         Ok(TopicDecoder {
-            values: Part::new(&shape.values)?,
-            keys: shape.keys.as_ref().map(Part::new).transpose()?,
+            // Rows that are nothing but their values need not know where they come from.
+            values: Part::new(&shape.values, shape.keys.is_some() || assemble.wants_any())?,
+            keys: shape.keys.as_ref().map(|keys| Part::new(keys, true)).transpose()?,
             block: Block::new(&assemble),
             deleted: Vec::new(),
             bad: Vec::new(),
@@ -106,35 +124,40 @@ impl TopicDecoder {
             if offset >= chunk.range.end {
                 break;
             }
-            self.record(&record, &records)?;
+            self.record(&record, &records);
             if self.block.len() >= BATCH_ROWS {
+                self.decode_waiting(&records)?;
                 self.flush(chunk.range.split, decoded)?;
             }
         }
-        Ok(())
+        self.decode_waiting(&records)
     }
 
-    fn record(&mut self, record: &Record<'_>, records: &Records) -> Result<()> {
-        let number = self.block.len();
+    fn decode_waiting(&mut self, records: &Records) -> Result<()> {
+        self.values.decode(records.payload())?;
+        self.keys.as_mut().map_or(Ok(()), |keys| keys.decode(records.payload()))
+    }
+
+    fn record(&mut self, record: &Record<'_>, records: &Records) {
+        let (number, payload) = (self.block.len(), records.payload());
         match (record.value, record.key, &mut self.keys) {
             (Some(_), None, Some(_)) if self.key_required => self.bad.push((number, without_key())),
             (Some(value), Some(key), Some(keys)) if self.shape.reads_keys() => {
-                self.values.push(value, number)?;
-                keys.push(key, number)?;
+                self.values.push(value, payload, number);
+                keys.push(key, payload, number);
             }
-            (Some(value), _, _) => self.values.push(value, number)?,
+            (Some(value), _, _) => self.values.push(value, payload, number),
             (None, Some(key), Some(keys)) if self.shape.deletes => {
                 self.deleted.push(number);
-                keys.push(key, number)?;
+                keys.push(key, payload, number);
             }
             // A deletion says nothing to a reader that knows only insertions.
             (None, _, _) => {
                 self.passed += 1;
-                return Ok(());
+                return;
             }
         }
         self.block.push(record, records);
-        Ok(())
     }
 
     fn flush(&mut self, split: u32, decoded: &mut Decoded) -> Result<()> {

@@ -8,11 +8,13 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit, TimestampMillisecondType};
 use fleuve_base::{Error, Result};
 use fleuve_flow::batch::Batch;
+use fleuve_flow::sink::{ChooseLanes, Chooser, Lanes};
 use fleuve_plan::SinkSpec;
 
 use super::fields::RecordFields;
 use crate::changelog::deletions_first;
 use crate::encode::{RowEncoder, project};
+use crate::kafka::client::partition_of;
 use crate::nearest::nearest;
 use crate::options::Options;
 
@@ -68,11 +70,32 @@ impl RecordShape {
             .with_hint("declare PRIMARY KEY (…) NOT ENFORCED, or use 'format' = 'debezium-json'"))
     }
 
-    /// The columns that choose a row's lane: the key's, or all that can be hashed.
-    pub(crate) fn by(&self) -> Vec<usize> {
-        if let Some(key) = &self.fields.key {
-            return key.columns.iter().map(|column| self.data[*column]).collect();
+    /// How rows are dealt out to the partitions of a topic: by `sink.partitioner`, which is by the key unless it says
+    /// otherwise, as Kafka's own clients deal them out; without a key, evenly.
+    pub(crate) fn partitioned(&self, count: usize) -> Result<Lanes> {
+        match (self.options.text("sink.partitioner"), &self.fields.key) {
+            (Some("fixed"), _) => Ok(Lanes::Fixed { count, by: vec![] }),
+            (Some("round-robin"), _) | (_, None) => Ok(Lanes::Fixed { count, by: self.plain() }),
+            (_, Some(key)) => {
+                let schema = key.schema(&self.schema);
+                let encoder = RowEncoder::new(&key.options, &schema)?;
+                let by_key = ByKey { shape: self.clone(), columns: key.columns.clone(), schema, encoder, count };
+                Ok(Lanes::Chosen { count, chooser: Chooser(Arc::new(by_key)) })
+            }
         }
+    }
+
+    /// The columns that choose a row's lane: the key's, or all that can be hashed.
+    #[cfg(feature = "foreign-kafka")]
+    pub(crate) fn by(&self) -> Vec<usize> {
+        match &self.fields.key {
+            Some(key) => key.columns.iter().map(|column| self.data[*column]).collect(),
+            None => self.plain(),
+        }
+    }
+
+    /// The columns that can be hashed.
+    fn plain(&self) -> Vec<usize> {
         let plain = |column: &usize| !self.schema.field(*column).data_type().is_nested();
         let plain = (0..self.schema.fields().len()).filter(plain);
         plain.map(|column| self.data[column]).collect()
@@ -99,6 +122,25 @@ fn not_writable(options: &Options, key: &str) -> Error {
     }
     Error::input("E505", format!("table `{table}`: its connector has no metadata '{key}'"))
         .with_hint(nearest(key, WRITABLE.iter().copied()))
+}
+
+/// Chooses the partition of each row by its encoded key.
+struct ByKey {
+    shape: RecordShape,
+    columns: Vec<usize>,
+    schema: Arc<Schema>,
+    encoder: RowEncoder,
+    count: usize,
+}
+
+impl ChooseLanes for ByKey {
+    fn lanes(&self, rows: &RecordBatch) -> Result<Vec<usize>> {
+        let keys = self.shape.columns(rows, &self.columns, &self.schema)?;
+        let mut encoded = Encoded::default();
+        self.encoder.encode(&keys, None, &mut encoded.bytes, &mut encoded.ends)?;
+        let lane = |row| partition_of(encoded.get(row), self.count) as usize;
+        Ok((0..rows.num_rows()).map(lane).collect())
+    }
 }
 
 /// A header of a record: its name and value.

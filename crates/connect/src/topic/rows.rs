@@ -20,7 +20,7 @@ type Header = (String, Option<Bytes>);
 #[derive(Default)]
 pub(super) struct Block {
     pub(super) offsets: Vec<u64>,
-    timestamps: Vec<i64>,
+    timestamps: Option<Vec<i64>>,
     /// Leader epoch, and whether the timestamp is the log's.
     batches: Option<Vec<(i32, bool)>>,
     keys: Option<Vec<Option<Bytes>>>,
@@ -30,10 +30,11 @@ pub(super) struct Block {
 impl Block {
     /// Remembers what the scan wants.
     pub(super) fn new(assemble: &Assemble) -> Self {
+        let timestamps = assemble.wants(&["timestamp"]).then(Vec::new);
         let batches = assemble.wants(&["leader-epoch", "timestamp-type"]).then(Vec::new);
         let keys = assemble.wants(&["key"]).then(Vec::new);
         let headers = assemble.wants(&["headers"]).then(Vec::new);
-        Block { batches, keys, headers, ..Block::default() }
+        Block { timestamps, batches, keys, headers, ..Block::default() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -42,7 +43,9 @@ impl Block {
 
     pub(super) fn push(&mut self, record: &Record<'_>, records: &Records) {
         self.offsets.push(record.offset as u64);
-        self.timestamps.push(record.timestamp_ms);
+        if let Some(timestamps) = &mut self.timestamps {
+            timestamps.push(record.timestamp_ms);
+        }
         if let Some(batches) = &mut self.batches {
             batches.push(batch_facts(records.header()));
         }
@@ -77,7 +80,7 @@ impl Block {
     /// Forgets all records.
     pub(super) fn clear(&mut self) {
         self.offsets.clear();
-        self.timestamps.clear();
+        self.timestamps.iter_mut().for_each(Vec::clear);
         self.batches.iter_mut().for_each(Vec::clear);
         self.keys.iter_mut().for_each(Vec::clear);
         self.headers.iter_mut().for_each(Vec::clear);
@@ -116,7 +119,8 @@ impl Surroundings for Columns<'_> {
             "partition" => Arc::new(Int32Array::from_value(self.partition as i32, count)),
             "offset" => Arc::new(Int64Array::from_iter_values(rows().map(|row| block.offsets[row] as i64))),
             "timestamp" => {
-                Arc::new(TimestampMillisecondArray::from_iter_values(rows().map(|row| block.timestamps[row])))
+                let timestamps = block.timestamps.as_deref().unwrap_or_default();
+                Arc::new(TimestampMillisecondArray::from_iter_values(rows().map(|row| timestamps[row])))
             }
             "timestamp-type" => Arc::new(StringArray::from_iter_values(
                 batches().map(|(_, appended)| if appended { "LogAppendTime" } else { "CreateTime" }),

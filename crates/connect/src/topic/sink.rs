@@ -23,6 +23,7 @@ pub(crate) struct TopicSink {
     env: Env,
     topic: Arc<Topic>,
     shape: RecordShape,
+    lanes: Lanes,
     /// What marks this sink's epochs in every partition.
     mark: i64,
 }
@@ -44,13 +45,14 @@ impl TopicSink {
         let topic = topic_to_write(need_log(&spec.table, log)?, options)?;
         // A lane is a positive number.
         let mark = (internal::mark(reader) >> 1) as i64;
-        Ok(TopicSink { env: env.clone(), topic, shape, mark })
+        let lanes = shape.partitioned(topic.partitions().len())?;
+        Ok(TopicSink { env: env.clone(), topic, shape, lanes, mark })
     }
 }
 
 impl Sink for TopicSink {
     fn lanes(&self) -> Lanes {
-        Lanes::Fixed { count: self.topic.partitions().len(), by: self.shape.by() }
+        self.lanes.clone()
     }
 
     fn guarantee(&self) -> Guarantee {

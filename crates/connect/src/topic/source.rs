@@ -37,6 +37,8 @@ pub(crate) struct TopicSource {
     pin: String,
     start: Start,
     groups: Option<Arc<dyn GroupOffsets>>,
+    /// The group that shows how far the pipeline is.
+    group: Option<String>,
     ending: Ending,
     /// The topic is this source's own: what is released may be deleted.
     own: bool,
@@ -113,7 +115,8 @@ impl TopicSource {
         let state = State { cursors: vec![Cursor::default(); splits.len()], turn: 0 };
         let log = log.clone();
         let (state, subscriptions) = (Mutex::new(state), Mutex::default());
-        Ok(TopicSource { log, splits, shape, pin, start, groups, ending, own, state, subscriptions })
+        let group = options.stated("properties.group.id").map(str::to_owned);
+        Ok(TopicSource { log, splits, shape, pin, start, groups, group, ending, own, state, subscriptions })
     }
 
     /// Begins the only partition here, unless it goes on from somewhere else.
@@ -274,6 +277,15 @@ impl Source for TopicSource {
                 tracing::warn!("topic `{}`: {error}", id.topic);
             }
         }
+    }
+
+    fn snapshotted(&self, last: &[Range]) {
+        let (Some(groups), Some(group)) = (&self.groups, &self.group) else { return };
+        let located = |range: &Range| {
+            let (topic, partition) = self.shape.located(range.split);
+            (topic.to_owned(), partition, range.end)
+        };
+        groups.commit(group, last.iter().map(located).collect());
     }
 
     fn progress(&self) -> Option<(u64, u64)> {

@@ -197,7 +197,11 @@ fn an_epoch_is_in_a_topic_once_also_after_a_restart() {
 fn key_fields_are_the_key_and_choose_the_partition() {
     let log = memory_log();
     let sink = write(&log, &sink_spec(&[("partitions", "3"), ("key.fields", "name")], &[])).unwrap();
-    assert_eq!(sink.lanes(), Lanes::Fixed { count: 3, by: vec![1] });
+    let Lanes::Chosen { count: 3, chooser } = sink.lanes() else { panic!("the key chooses: {:?}", sink.lanes()) };
+    let rows = batch(&[(1, "x", 1), (2, "y", 1), (3, "x", 1)]).columns;
+    let expected = [b"{\"name\":\"x\"}", b"{\"name\":\"y\"}", b"{\"name\":\"x\"}"];
+    let expected = expected.map(|key| crate::kafka::client::partition_of(key, 3) as usize);
+    assert_eq!(chooser.0.lanes(&rows).unwrap(), expected);
     let mut lane = sink.open(2).unwrap();
     lane.write(1, vec![Batch::append(batch(&[(1, "x", 1), (2, "y", 1)]).columns)]).unwrap();
     lane.checkpoint(1).unwrap();
@@ -207,6 +211,20 @@ fn key_fields_are_the_key_and_choose_the_partition() {
     assert!(records(&topic, 0).is_empty() && records(&topic, 1).is_empty());
     let error = write(&log, &sink_spec(&[("key.fields", "nam")], &[])).err().unwrap();
     assert_eq!((error.code(), error.hint()), ("E502", Some("did you mean 'name'?")));
+}
+
+#[test]
+fn the_partitioner_is_as_stated() {
+    let log = memory_log();
+    log.create_topic("k", 3, fleuve_journal::TopicConfig::default()).unwrap();
+    let lanes = |more: &[(&'static str, &'static str)]| {
+        let pairs = [("connector", "kafka"), ("topic", "k"), ("properties.bootstrap.servers", "x"), ("format", "json")];
+        let keyed = [("key.fields", "name"), ("key.format", "raw")];
+        write(&log, &sink_spec(&[&pairs[..], &keyed, more].concat(), &[])).unwrap().lanes()
+    };
+    assert!(matches!(lanes(&[]), Lanes::Chosen { count: 3, .. }));
+    assert_eq!(lanes(&[("sink.partitioner", "fixed")]), Lanes::Fixed { count: 3, by: vec![] });
+    assert_eq!(lanes(&[("sink.partitioner", "round-robin")]), Lanes::Fixed { count: 3, by: vec![0, 1] });
 }
 
 #[test]
@@ -357,13 +375,41 @@ fn an_upsert_kafka_table_deletes_by_key_alone() {
     assert_eq!(crate::check_source(&keyless).unwrap_err().code(), "E503");
 }
 
-struct Committed(Option<u64>);
+/// A group that has committed, and what it is told to commit.
+#[derive(Default)]
+struct Committed(Option<u64>, parking_lot::Mutex<Vec<(String, u32, u64)>>);
 
 impl GroupOffsets for Committed {
     fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<u64>> {
         assert_eq!((group, topic, partition), ("g", "t", 0));
         Ok(self.0)
     }
+
+    fn commit(&self, group: &str, offsets: Vec<(String, u32, u64)>) {
+        assert_eq!(group, "g");
+        self.1.lock().extend(offsets);
+    }
+}
+
+#[test]
+fn a_snapshot_commits_to_the_group() {
+    let log = memory_log();
+    filled(&log, &[0..3, 3..7]);
+    let pairs = [
+        ("connector", "kafka"),
+        ("topic", "t"),
+        ("format", "json"),
+        ("properties.bootstrap.servers", "x"),
+        ("scan.startup.mode", "earliest-offset"),
+        ("properties.group.id", "g"),
+    ];
+    let spec = source_spec(&pairs, &ids());
+    let options = Options::check("t", &spec.options, Use::Read).unwrap();
+    let groups = Arc::new(Committed::default());
+    let source = TopicSource::open(Some(&log), Some(groups.clone()), &READER, &options, &spec, scan(&ids(), &[]));
+    let range = |split, end| fleuve_flow::source::Range { split, item: 0, start: 1, end };
+    source.unwrap().snapshotted(&[range(0, 2), range(1, 4)]);
+    assert_eq!(*groups.1.lock(), [("t".to_owned(), 0, 2), ("t".to_owned(), 1, 4)]);
 }
 
 #[test]
@@ -375,7 +421,7 @@ fn reading_starts_and_ends_where_the_options_say() {
             [("connector", "kafka"), ("topic", "t"), ("format", "json"), ("properties.bootstrap.servers", "x")];
         let spec = source_spec(&[&servers[..], pairs].concat(), &ids());
         let options = Options::check("t", &spec.options, Use::Read)?;
-        let groups: Arc<dyn GroupOffsets> = Arc::new(Committed(committed));
+        let groups: Arc<dyn GroupOffsets> = Arc::new(Committed(committed, Default::default()));
         let source = TopicSource::open(Some(&log), Some(groups), &READER, &options, &spec, scan(&ids(), &[]))?;
         Ok::<_, fleuve_base::Error>(drain(&source, 1 << 20)?.0)
     };

@@ -295,6 +295,10 @@ impl<'scope> Builder<'_, 'scope> {
                 let mine = (0..*count).filter(|lane| lane % workers == worker);
                 (Route::Lanes { by: by.clone(), count: *count }, mine.collect())
             }
+            Lanes::Chosen { count, chooser } => {
+                let mine = (0..*count).filter(|lane| lane % workers == worker);
+                (Route::Chosen(chooser.clone()), mine.collect())
+            }
         };
         let open = numbers.into_iter().map(|lane| Ok((lane, sink.open(lane)?))).collect::<Result<Vec<_>>>()?;
         let Operator::Sink(spec) = &node.operator else {

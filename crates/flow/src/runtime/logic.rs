@@ -114,18 +114,13 @@ impl SinkLogic {
     /// The batches of each open lane, in the order of `open`.
     fn split(&self, batches: Vec<Batch>) -> Result<Vec<Vec<Batch>>> {
         let mut shares = vec![vec![]; self.open.len()];
-        let Lanes::Fixed { count, by } = &self.lanes else {
-            shares[0] = batches;
-            return Ok(shares);
-        };
-        if by.is_empty() || *count == 1 {
-            shares.first_mut().into_iter().for_each(|share| share.clone_from(&batches));
-            return Ok(shares);
-        }
         for batch in batches {
-            let hashes = hashes(&batch.columns, by)?;
+            let Some(lanes) = self.lanes_of(&batch.columns)? else {
+                shares.first_mut().into_iter().for_each(|share| share.push(batch.clone()));
+                continue;
+            };
             for (share, (lane, _)) in shares.iter_mut().zip(&self.open) {
-                let rows = hashes.iter().enumerate().filter(|(_, hash)| lane_of(**hash, *count) == *lane);
+                let rows = lanes.iter().enumerate().filter(|(_, of_row)| **of_row == *lane);
                 let rows: UInt32Array = rows.map(|(row, _)| u32::try_from(row).unwrap_or(u32::MAX)).collect();
                 if rows.values().len() == batch.num_rows() {
                     share.push(batch.clone());
@@ -135,6 +130,19 @@ impl SinkLogic {
             }
         }
         Ok(shares)
+    }
+
+    /// The lane of every row; none if all go to the first one here.
+    fn lanes_of(&self, rows: &RecordBatch) -> Result<Option<Vec<usize>>> {
+        match &self.lanes {
+            Lanes::PerWorker | Lanes::Fixed { count: 0..=1, .. } | Lanes::Chosen { count: 0..=1, .. } => Ok(None),
+            Lanes::Fixed { by, .. } if by.is_empty() => Ok(None),
+            Lanes::Fixed { count, by } => {
+                let hashes = hashes(rows, by)?;
+                Ok(Some(hashes.into_iter().map(|hash| lane_of(hash, *count)).collect()))
+            }
+            Lanes::Chosen { chooser, .. } => chooser.0.lanes(rows).map(Some),
+        }
     }
 
     fn write(&mut self, epoch: u64, batches: Vec<Batch>) -> Result<()> {

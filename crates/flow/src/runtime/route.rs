@@ -11,6 +11,7 @@ use timely::progress::Stamp;
 
 use crate::batch::Batch;
 use crate::operator::Share;
+use crate::sink::Chooser;
 
 /// How an edge deals out its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub enum Route {
         /// How many lanes there are.
         count: usize,
     },
+    /// By the lane that the sink chooses, lanes dealt out round robin.
+    Chosen(Chooser),
 }
 
 impl Route {
@@ -43,6 +46,10 @@ impl Route {
             Route::Lanes { by, count } => {
                 let count = *count;
                 Ok(Targets::Each(hashes(columns, by)?, Box::new(move |hash| lane_of(hash, count) % peers)))
+            }
+            Route::Chosen(chooser) => {
+                let lanes = chooser.0.lanes(columns)?.into_iter().map(|lane| lane as u64);
+                Ok(Targets::Each(lanes.collect(), Box::new(move |lane| lane as usize % peers)))
             }
         }
     }
@@ -111,13 +118,14 @@ impl Distributor<Batch> for Router {
         let batch = std::mem::take(batch);
         let targets = self.route.targets(&batch.columns, self.worker, peers.len());
         // An exchange has no way to report an error but to panic; the worker's loop catches it and names the pipeline.
-        let parts =
-            match targets.expect("key columns have types that can be hashed, or the plan would have been refused") {
-                Targets::One(peer) => vec![(peer, batch)],
-                Targets::Each(hashes, target) => {
-                    self.split(batch, &hashes, &*target).expect("positions of rows lie within their batch")
-                }
-            };
+        let parts = match targets
+            .expect("key columns have types that can be hashed and encoded, or the plan would have been refused")
+        {
+            Targets::One(peer) => vec![(peer, batch)],
+            Targets::Each(hashes, target) => {
+                self.split(batch, &hashes, &*target).expect("positions of rows lie within their batch")
+            }
+        };
         for (peer, mut part) in parts {
             Message::push_at(&mut part, stamp.clone(), &mut peers[peer]);
         }

@@ -117,8 +117,9 @@ impl Snapshotter {
         for (node, sink) in &self.sinks {
             sink.commit(manifest.acknowledgements.get(node).map_or(&[], Vec::as_slice))?;
         }
+        self.each_source(&manifest, |source, last| source.snapshotted(last));
         if let Some(oldest) = oldest {
-            self.release(&oldest);
+            self.each_source(&oldest, |source, before| source.release(before));
         }
         self.stats.snapshot_epoch.store(epoch, Ordering::Relaxed);
         self.coordinator.snapshot_done();
@@ -149,10 +150,11 @@ impl Snapshotter {
         Ok(manifest)
     }
 
-    fn release(&self, oldest: &Manifest) {
+    /// Tells every source where a snapshot has it.
+    fn each_source(&self, manifest: &Manifest, tell: impl Fn(&dyn Source, &[Range])) {
         for (node, source) in &self.sources {
-            let ranges: Vec<Range> = oldest.positions.iter().filter(|(n, _)| n == node).map(|(_, r)| *r).collect();
-            source.release(&ranges);
+            let ranges: Vec<Range> = manifest.positions.iter().filter(|(n, _)| n == node).map(|(_, r)| *r).collect();
+            tell(&**source, &ranges);
         }
     }
 }

@@ -22,7 +22,7 @@ pub fn json_lines(sample: &[u8]) -> Result<Inferred> {
             continue;
         }
         index.build(line, Stops::JSON);
-        match object(Scanner { block: line, index: &index }) {
+        match object(Scanner { block: line, index: &index, end: line.len() }) {
             Ok(row) => {
                 found.rows += 1;
                 shape.merge(row);

@@ -10,10 +10,10 @@ use super::row::{Outcome, Progress, RowScanner, Trace};
 use super::scan::{Scanner, Syntax};
 use super::shape::{Shapes, Walk};
 use crate::assembly::{Assembly, Decoded, Line, Settings};
-use crate::blocks::{self, Block, Pending};
+use crate::blocks::{self, BLOCK_BYTES, Block, Pending};
 use crate::column::{Dialect, Source};
 use crate::decode::Decode;
-use crate::index::Index;
+use crate::index::{Extent, Index};
 use crate::simd::{self, Stops};
 use crate::wanted::Wanted;
 
@@ -41,7 +41,7 @@ pub struct JsonDecoder {
     shapes: Shapes,
     walker: Walker,
     index: Index,
-    starts: Vec<u32>,
+    lines: Vec<Extent>,
     assembly: Assembly,
     pending: Pending,
 }
@@ -69,8 +69,8 @@ impl JsonDecoder {
             width: plan.slots + 1,
         };
         let assembly = Assembly::new(wanted.iter().map(Wanted::field).collect(), columns, settings);
-        let (shapes, walker, index, starts, pending) = Default::default();
-        Ok(JsonDecoder { plan, shapes, walker, index, starts, assembly, pending })
+        let (shapes, walker, index, lines, pending) = Default::default();
+        Ok(JsonDecoder { plan, shapes, walker, index, lines, assembly, pending })
     }
 
     fn decode_all(&mut self, lines: &[u8]) -> Result<()> {
@@ -96,22 +96,25 @@ impl JsonDecoder {
         debug_assert!(length <= LINE_BYTES_MAX + 1);
         self.assembly.check_room(length)?;
         self.index.build(&bytes[..length], Stops::JSON);
+        // The lines are known beforehand, so that the processor may begin one before it is through with the last.
+        self.index.lines(length, &mut self.lines);
+        self.decode_indexed(bytes, length)
+    }
+
+    /// Decodes the indexed lines.
+    fn decode_indexed(&mut self, bytes: &[u8], length: usize) -> Result<()> {
         // Looking a little further than the block makes its last line as fast as the others.
         let source = Source { block: bytes, index: &self.index, dialect: Dialect::Json };
-        // The lines are known beforehand, so that the processor may begin one before it is through with the last.
-        self.index.line_starts(length, &mut self.starts);
-        let JsonDecoder { plan, shapes, walker, assembly, starts, .. } = self;
-        let (part, mut number) = (assembly.rows_at_a_time(), 0);
+        let JsonDecoder { plan, shapes, walker, assembly, lines, .. } = self;
+        let mut number = 0;
         let mut decoded = Ok(());
-        for (nth, part_starts) in starts.chunks(part).enumerate() {
-            // Where the next line starts, this one ends.
-            let ends = starts[nth * part + 1..].iter().map(|start| *start as usize).chain([length]);
+        for part in lines.chunks(assembly.rows_at_a_time()) {
             simd::with_bit_instructions(
                 #[inline(always)]
                 || {
-                    for (start, end) in part_starts.iter().zip(ends) {
-                        let line = Line { start: *start, number, end: 0 };
-                        walk_line(plan, shapes, walker, assembly, source, line, end);
+                    for (start, end) in part {
+                        let line = Line { start: *start, number, end: *end };
+                        walk_line(plan, shapes, walker, assembly, source, line);
                         number += 1;
                     }
                 },
@@ -120,6 +123,27 @@ impl JsonDecoder {
         }
         assembly.advance(u64::from(number), length);
         decoded
+    }
+
+    /// Decodes records where they lie, if all of them can be.
+    fn decode_in_place(&mut self, block: &[u8], records: &[Extent]) -> Result<bool> {
+        let (Some((first, _)), Some((_, last))) = (records.first(), records.last()) else { return Ok(true) };
+        let (first, length) = (*first as usize, (last - first) as usize);
+        if !records.iter().all(|(start, end)| block.get(*end as usize) == Some(&0) && end > start)
+            || length > LINE_BYTES_MAX
+        {
+            return Ok(false);
+        }
+        self.decode_pending()?;
+        self.lines.clear();
+        self.lines.extend(records.iter().map(|(start, end)| (start - first as u32, end - first as u32)));
+        let bytes = &block[first..];
+        if !self.index.build_records(&bytes[..length], Stops::JSON, &self.lines) {
+            return Ok(false);
+        }
+        self.assembly.check_room(length)?;
+        self.decode_indexed(bytes, length)?;
+        Ok(true)
     }
 
     fn decode_pending(&mut self) -> Result<()> {
@@ -156,10 +180,9 @@ fn walk_line(
     assembly: &mut Assembly,
     source: Source<'_>,
     line: Line,
-    next: usize,
 ) {
-    let scanner = Scanner::of(source);
-    let start = line.start as usize;
+    let (start, end) = (line.start as usize, line.end as usize);
+    let scanner = Scanner::of(source).until(end);
     let row = assembly.table.next_row();
     let scanned = match shapes.walk(scanner, plan, start, row) {
         Walk::Known(outcome) => Ok(outcome),
@@ -167,23 +190,23 @@ fn walk_line(
     };
     match scanned {
         // What was wanted is there, but the line is cut off: half a record is no record.
-        Ok(_) if !is_closed(source.block, start, next) => {
-            let end = start + source.block[start..next].trim_ascii_end().len();
+        Ok(_) if !is_closed(&source.block[start..end]) => {
+            let end = start + source.block[start..end].trim_ascii_end().len();
             assembly.reject(line, end, "the line ends in the middle of the JSON value");
         }
         Ok(Outcome::Row) if plan.filters.all_present(assembly.table.current_row()) => assembly.keep(line),
         Ok(_) => assembly.filter(),
         // A blank line is no row.
-        Err(_) if scanner.byte(scanner.skip_blanks(start)) == b'\n' => {}
+        Err(_) if scanner.skip_blanks(start) >= end => {}
         Err(syntax) => assembly.reject(line, syntax.position, syntax.what),
     }
 }
 
-/// Whether the last byte of a line that is not blank closes an object; `next` is where the next line starts.
+/// Whether the last byte of a line that is not blank closes an object.
 #[inline(always)]
-fn is_closed(block: &[u8], start: usize, next: usize) -> bool {
-    match &block[start..next] {
-        [.., b'}', b'\n'] => true,
+fn is_closed(line: &[u8]) -> bool {
+    match line {
+        [.., b'}'] => true,
         line => line.trim_ascii_end().last() == Some(&b'}'),
     }
 }
@@ -222,6 +245,20 @@ impl Decode for JsonDecoder {
 
     fn push_record(&mut self, value: &[u8]) -> Result<()> {
         if self.pending.push(value) { self.decode_pending() } else { Ok(()) }
+    }
+
+    fn decode_records(&mut self, block: &[u8], records: &[Extent]) -> Result<()> {
+        let mut rest = records;
+        while let Some((first, _)) = rest.first() {
+            // As many as a block of lines would have.
+            let within = rest.partition_point(|(_, end)| (end - first) as usize <= BLOCK_BYTES).max(1);
+            let (here, after) = rest.split_at(within);
+            if !self.decode_in_place(block, here)? {
+                here.iter().try_for_each(|(start, end)| self.push_record(&block[*start as usize..*end as usize]))?;
+            }
+            rest = after;
+        }
+        Ok(())
     }
 
     fn rows(&self) -> usize {

@@ -128,7 +128,7 @@ impl RowScanner<'_> {
         }
         let end = self.object(open, Some(ROOT), 0)?;
         let rest = self.scanner.skip_blanks(end);
-        if self.scanner.byte(rest) != b'\n' {
+        if rest < self.scanner.end {
             return Err(Stop::Wrong(Syntax { position: rest, what: "there is more text after the JSON object" }));
         }
         self.step(end, Then::Nothing);

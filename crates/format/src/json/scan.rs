@@ -24,6 +24,8 @@ type Scanned<T> = Result<T, Syntax>;
 pub(crate) struct Scanner<'a> {
     pub(crate) block: &'a [u8],
     pub(crate) index: &'a Index,
+    /// Where the line ends.
+    pub(crate) end: usize,
 }
 
 pub(crate) fn wrong<T>(position: usize, what: &'static str) -> Scanned<T> {
@@ -32,7 +34,13 @@ pub(crate) fn wrong<T>(position: usize, what: &'static str) -> Scanned<T> {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn of(source: Source<'a>) -> Self {
-        Scanner { block: source.block, index: source.index }
+        Scanner { block: source.block, index: source.index, end: source.block.len() }
+    }
+
+    /// Scans a line that ends here: at a newline, a zero byte, or the end of the block.
+    #[inline]
+    pub(crate) fn until(self, end: usize) -> Self {
+        Scanner { end, ..self }
     }
 
     /// The byte at `position`; a newline at the end of the block.
@@ -77,8 +85,7 @@ impl<'a> Scanner<'a> {
 
     /// The error for something that is not there; at the end of the line it says so.
     pub(crate) fn missing<T>(self, position: usize, what: &'static str) -> Scanned<T> {
-        let ends = self.byte(position) == b'\n';
-        wrong(position, if ends { "the line ends in the middle of the JSON value" } else { what })
+        wrong(position, if position >= self.end { "the line ends in the middle of the JSON value" } else { what })
     }
 
     /// The span of the value that begins at `position` (no white space before it), `depth` levels down.
@@ -126,9 +133,9 @@ impl<'a> Scanner<'a> {
         let mut at = stop;
         loop {
             match self.byte(at) {
+                _ if at >= self.end => return wrong(start - 1, "this string has no closing quote"),
                 b'"' => return Ok((Span::new(Kind::Escaped, start, at), at + 1)),
                 b'\\' => at = self.escape(at)?,
-                b'\n' => return wrong(start - 1, "this string has no closing quote"),
                 _ => return wrong(at, "a control character in a string must be written as an escape"),
             }
             at = self.index.next_stop(at);
@@ -285,7 +292,7 @@ mod tests {
     fn scan(text: &[u8]) -> Scanned<Span> {
         let mut index = Index::default();
         index.build(text, Stops::JSON);
-        let scanner = Scanner { block: text, index: &index };
+        let scanner = Scanner { block: text, index: &index, end: text.len() };
         let span = scanner.value(scanner.skip_blanks(0), 0)?;
         let end = scanner.skip_blanks(after(span));
         if end == text.len() { Ok(span) } else { wrong(end, "more after the value") }

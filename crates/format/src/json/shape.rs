@@ -115,7 +115,7 @@ impl Shapes {
                 }
             }
             if node.is(DONE | MAX_DONE) && (filtered || node.is(DONE)) {
-                let goes_on = if node.is(END) { scanner.byte(at) == b'\n' } else { scanner.goes_on(at) };
+                let goes_on = if node.is(END) { at == scanner.end } else { scanner.goes_on(at) };
                 if !goes_on {
                     return Walk::Unknown;
                 }

@@ -16,6 +16,7 @@ pub use admin::ConfigEntry;
 pub use connection::{Connection, TIMEOUT};
 pub use consume::{Consumed, Records};
 pub use groups::{Group, GroupMember, GroupOffset};
+pub(crate) use produce::partition_of;
 pub use produce::{Produced, Producer, codec};
 pub use security::{Acl, AclFilter, ScramUser};
 pub use topics::{NewTopic, PartitionInfo, TopicInfo};

@@ -137,7 +137,7 @@ fn is_moved(code: ErrorCode) -> bool {
 }
 
 /// The partition of a key, as Kafka's Java client chooses it.
-pub(super) fn partition_of(key: &[u8], partitions: usize) -> i32 {
+pub(crate) fn partition_of(key: &[u8], partitions: usize) -> i32 {
     let positive = murmur2(key) & 0x7fff_ffff;
     (positive as usize % partitions) as i32
 }

@@ -342,16 +342,16 @@ impl Source for ForeignSource {
     }
 
     /// Tells the group how far the pipeline is, so that its lag can be seen; the journal does not need it.
-    fn release(&self, before: &[Range]) {
+    fn snapshotted(&self, last: &[Range]) {
         if self.options.stated("properties.group.id").is_none() {
             return;
         }
         let state = self.state.lock();
-        for range in before {
+        for range in last {
             let Some((topic, partition)) = self.located(range.split as usize) else { continue };
             let Some(reading) = state.reading.get(range.split as usize % self.counts.len()) else { continue };
             let mut offsets = TopicPartitionList::new();
-            let committed = offsets.add_partition_offset(topic, partition, Offset::Offset(range.start as i64));
+            let committed = offsets.add_partition_offset(topic, partition, Offset::Offset(range.end as i64));
             let committed = committed.and_then(|()| reading.consumer.commit(&offsets, CommitMode::Async));
             if let Err(error) = committed {
                 tracing::warn!("topic `{topic}`, group `{}`: {error}", self.group);

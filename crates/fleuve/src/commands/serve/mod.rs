@@ -40,12 +40,12 @@ pub fn run(arguments: &ServeArguments, json: bool) -> Result<(), Failure> {
     tell_recovery(log.recovery());
     let broker = Broker::open(env.clone(), Arc::clone(&log), settings.broker.clone())?;
     let addresses = bound.addresses();
-    let server = bound.serve(broker);
+    let server = bound.serve(Arc::clone(&broker));
     note_listeners(&env, &settings.data, &addresses)?;
     announce(&addresses, json)?;
     tracing::info!(data = %settings.data.display(), milliseconds = started.elapsed().as_millis() as u64, "ready");
     let own = addresses.iter().map(|(_, address)| address.to_string());
-    let mut running = Pipelines::start(scripts, &env, &log, &settings.data, own);
+    let mut running = Pipelines::start(scripts, &env, &broker, &settings.data, own);
     while !signals::stop_requested() {
         running.report();
         std::thread::sleep(POLL);

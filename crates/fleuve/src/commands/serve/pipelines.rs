@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use fleuve_base::{Env, Error, Result};
-use fleuve_connect::StandardConnectors;
+use fleuve_broker::Broker;
+use fleuve_connect::{GroupOffsets, StandardConnectors};
 use fleuve_flow::runtime::{Handle, Outcome as Ended, StartOptions, end};
-use fleuve_journal::Log;
 use fleuve_plan::Pipeline;
 use fleuve_sql::session::{Outcome, Session};
 
@@ -14,6 +15,19 @@ use crate::check;
 use crate::commands::run::{read_script, unique_name};
 use crate::launch::start_all;
 use crate::report::Failure;
+
+/// The consumer groups of the broker in this process.
+struct Groups(Arc<Broker>);
+
+impl GroupOffsets for Groups {
+    fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<Option<u64>> {
+        Ok(self.0.committed_offset(group, topic, partition))
+    }
+
+    fn commit(&self, group: &str, offsets: Vec<(String, u32, u64)>) {
+        self.0.commit_offsets(group, offsets);
+    }
+}
 
 /// A script whose statements have been understood.
 pub(super) struct Script {
@@ -71,12 +85,13 @@ impl Pipelines {
     pub(super) fn start(
         scripts: Vec<Script>,
         env: &Env,
-        log: &Arc<Log>,
+        broker: &Arc<Broker>,
         directory: &Path,
         addresses: impl IntoIterator<Item = String>,
     ) -> Self {
-        let connectors = StandardConnectors::new(env.clone()).with_log(Arc::clone(log)).with_addresses(addresses);
-        let connectors = Arc::new(connectors);
+        let (log, groups) = (broker.log(), Arc::new(Groups(Arc::clone(broker))));
+        let connectors = StandardConnectors::new(env.clone()).with_log(Arc::clone(log));
+        let connectors = Arc::new(connectors.with_addresses(addresses).with_groups(groups));
         let durable = Some((Arc::clone(log), directory.to_owned()));
         let options = StartOptions { env: env.clone(), durable, connectors };
         let mut runs = vec![];
@@ -118,9 +133,13 @@ impl Pipelines {
 
 /// Waits for a pipeline's end and tells of it; whether it has finished.
 fn wait(handle: Handle) -> bool {
-    let name = handle.pipeline().name.clone();
+    let (name, stats) = (handle.pipeline().name.clone(), handle.stats().clone());
     match handle.wait() {
-        Ok(Ended::Finished) => tracing::info!(pipeline = name, "finished"),
+        Ok(Ended::Finished) => {
+            let (rows_in, rows_out) = (stats.rows_in.load(Relaxed), stats.rows_out.load(Relaxed));
+            let seconds = stats.elapsed().as_secs_f64();
+            tracing::info!(pipeline = name, rows_in, rows_out, seconds, "finished");
+        }
         Ok(_) => {
             tracing::info!(pipeline = name, "stopped");
             return false;

@@ -7,6 +7,7 @@
 mod collect;
 mod data;
 mod runner;
+mod topics;
 
 use runner::{Case, run};
 

@@ -1,23 +1,25 @@
 //! `serve` and `config`: the real binary, its listeners, its settings, its end.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::ChildStdout;
 use std::time::Duration;
 
 use crate::cli::program::{Place, Running};
 
 /// A server of a place, and where it listens.
-struct Served {
-    running: Running,
+pub struct Served {
+    /// The process.
+    pub running: Running,
     /// Open, so that the server can write.
     _stdout: BufReader<ChildStdout>,
-    kafka: String,
+    /// Where Kafka's clients connect.
+    pub kafka: String,
     http: String,
 }
 
 /// Starts a server on free ports, and waits until it says that it is ready.
-fn serve(place: &Place, more: &[&str]) -> Served {
+pub fn serve(place: &Place, more: &[&str]) -> Served {
     let arguments = [&["serve", "--data", "d", "--kafka", "127.0.0.1:0", "--http", "127.0.0.1:0"], more].concat();
     let mut running = place.start(&arguments);
     let mut stdout = BufReader::new(running.take_stdout());
@@ -159,4 +161,44 @@ fn a_script_with_a_mistake_keeps_the_server_from_starting() {
     let printing = place.fleuve(&["serve", "--data", "d", "--run", "job.sql"]);
     assert!(printing.stderr.contains("INSERT INTO"), "{}", printing.stderr);
     assert!(!place.path("d").exists(), "nothing has begun");
+}
+
+/// An address where nobody listens, a moment ago at least.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").to_string()
+}
+
+#[test]
+fn a_pipeline_reads_on_where_its_group_is_and_commits_to_it() {
+    let place = Place::new();
+    let address = free_address();
+    let arguments = ["serve", "--data", "d", "--kafka", &address, "--http", "off"];
+    let script = |name: &str, out: &str, mode: &str| {
+        let text = format!(
+            "CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'kafka', 'topic' = 'numbers', 'format' = 'json',
+               'properties.bootstrap.servers' = '{address}', 'properties.group.id' = 'readers',
+               'scan.startup.mode' = '{mode}', 'scan.bounded.mode' = 'latest-offset');
+             CREATE TABLE {out} (n BIGINT) WITH ('connector' = 'topic');
+             INSERT INTO {out} SELECT n FROM numbers;"
+        );
+        place.write(name, &text);
+    };
+    let run = |script: &str| {
+        let mut served = place.start(&[&arguments[..], &["--run", script]].concat());
+        let mut logged = BufReader::new(served.take_stderr()).lines().map_while(Result::ok);
+        assert!(logged.any(|line| line.contains(" finished pipeline=")), "{script} finishes");
+        let groups = place.fleuve(&["group", "describe", "readers", "--bootstrap", &address, "--json"]).succeeds();
+        assert_eq!(served.stop().status, 0);
+        groups
+    };
+    place.fleuve_with_input(&["produce", "numbers", "--data", "d"], "{\"n\":1}\n{\"n\":2}\n");
+    script("first.sql", "first", "earliest-offset");
+    let told = run("first.sql");
+    assert!(told.contains("\"lag\":0"), "{told}");
+    place.fleuve_with_input(&["produce", "numbers", "--data", "d"], "{\"n\":3}\n");
+    script("second.sql", "second", "group-offsets");
+    let told = run("second.sql");
+    assert!(told.contains("\"lag\":0"), "{told}");
+    assert_eq!(place.fleuve(&["consume", "first", "--data", "d"]).succeeds(), "{\"n\":1}\n{\"n\":2}\n");
+    assert_eq!(place.fleuve(&["consume", "second", "--data", "d"]).succeeds(), "{\"n\":3}\n");
 }
