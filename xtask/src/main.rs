@@ -11,6 +11,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench nexmark [..]   events a second of the Nexmark queries (bench nexmark --help)
   bench latency        arrival to release at 1,000 events a second
   bench kafka          the broker beside Apache Kafka, by one driver over librdkafka
+  bench sketch [WORD]  the summaries beside other crates, and samples and draws
   nexmark [..]         the large Nexmark data set against its golden results (nexmark --help)
   e2e [..]             real clients against the binary
   torture [NAME..]     faults on the real binary: kills, power cuts, failing disks, hostile clients

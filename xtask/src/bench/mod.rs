@@ -1,5 +1,9 @@
 //! `cargo xtask bench`: what the released binary does on this machine.
 
+use std::process::Command;
+
+use crate::files;
+
 mod driver;
 mod flink;
 mod kafka;
@@ -11,7 +15,8 @@ mod topics;
 const USAGE: &str =
     "usage: cargo xtask bench nexmark [--events N] [--queries q0,q1] [--workers 1,2] [--runs N] [--binary PATH] [--flink | --topics]
        cargo xtask bench latency [--rate N] [--seconds N]
-       cargo xtask bench kafka [--rounds N] [--only fleuve] [--binary PATH]";
+       cargo xtask bench kafka [--rounds N] [--only fleuve] [--binary PATH]
+       cargo xtask bench sketch [WORD]";
 
 pub(crate) use driver::Driver;
 pub(crate) use process::binary;
@@ -23,8 +28,30 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
         ["nexmark", rest @ ..] => nexmark::run(&nexmark::Options::parse(rest)?),
         ["latency", rest @ ..] => latency::run(&latency::Options::parse(rest)?),
         ["kafka", rest @ ..] => kafka::run(&kafka::Options::parse(rest)?),
+        ["sketch", rest @ ..] => sketch(rest),
         _ => Err(USAGE.to_owned()),
     }
+}
+
+/// What summaries, samples and draws cost, beside other crates.
+fn sketch(arguments: &[&str]) -> Result<(), String> {
+    for example in ["sketch_cost", "sketch_draws"] {
+        let mut command = Command::new(env!("CARGO"));
+        command.current_dir(files::root()).args([
+            "run",
+            "--quiet",
+            "--release",
+            "-p",
+            "fleuve-sketch",
+            "--example",
+            example,
+        ]);
+        match command.arg("--").args(arguments).status() {
+            Ok(status) if status.success() => {}
+            _ => return Err(format!("{example} failed")),
+        }
+    }
+    Ok(())
 }
 
 /// The value after a flag, if it is there.

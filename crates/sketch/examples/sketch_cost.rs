@@ -1,6 +1,6 @@
 //! What each summary costs: nanoseconds an item and bytes of state, beside what other crates need for the same.
 //!
-//! `cargo run --release -p fleuve-sketch --example cost [WORD]` prints a row for each summary whose name contains the word.
+//! `cargo run --release -p fleuve-sketch --example sketch_cost [WORD]` prints a row for each summary whose name contains the word.
 
 use fleuve_sketch::distinct::{AmsF0, Bjkst, Hll, Theta};
 use fleuve_sketch::frequency::{CountMin, CountSketch, SpaceSaving};

@@ -1,6 +1,6 @@
 //! Prints what a draw, an insert and an item cost: nanoseconds, and bytes of state.
 //!
-//! `cargo run --release -p fleuve-sketch --example draws`
+//! `cargo run --release -p fleuve-sketch --example sketch_draws`
 
 use std::hint::black_box;
 use std::time::Instant;
