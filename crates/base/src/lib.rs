@@ -25,6 +25,7 @@ pub mod env;
 pub mod error;
 pub mod fs;
 pub mod fs_memory;
+mod histogram;
 pub mod limits;
 mod nearest;
 
@@ -33,4 +34,5 @@ pub use env::{Clock, Env, Random, SystemClock, SystemRandom};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use fs::{File, Fs, LockGuard, OsFs};
 pub use fs_memory::MemoryFs;
+pub use histogram::Histogram;
 pub use nearest::nearest;

@@ -52,6 +52,7 @@ pub(crate) const APIS: &[(ApiKey, RangeInclusive<i16>)] = &[
     (ApiKey::AlterConfigs, 0..=2),
     (ApiKey::DescribeLogDirs, 1..=5),
     (ApiKey::CreatePartitions, 0..=3),
+    (ApiKey::ElectLeaders, 0..=2),
     (ApiKey::IncrementalAlterConfigs, 0..=1),
     (ApiKey::DescribeQuorum, 0..=2),
     (ApiKey::DescribeCluster, 0..=2),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use fleuve_base::fs::LockGuard;
-use fleuve_base::{Env, Error, Result};
+use fleuve_base::{Env, Error, Histogram, Result};
 use parking_lot::{Mutex, RwLock};
 
 use crate::codes;
@@ -96,6 +96,11 @@ impl Log {
     /// they are accepted again.
     pub fn is_full(&self) -> bool {
         self.shared.health.is_full()
+    }
+
+    /// How long the disk took for each sync that made records durable.
+    pub fn sync_times(&self) -> &Histogram {
+        &self.shared.syncs
     }
 
     /// Where the topics lie.

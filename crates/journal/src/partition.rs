@@ -161,7 +161,10 @@ impl Partition {
             return Ok(());
         }
         let file = segment.file().map_err(|e| segment.io("open", &e))?;
+        let clock = &self.shared.env.clock;
+        let begun = clock.monotonic();
         let synced = if canary("skip_fsync") { Ok(()) } else { file.sync() };
+        self.shared.syncs.record(clock.monotonic().saturating_sub(begun));
         if !canary("swallow_eio") {
             synced.map_err(|e| segment.io("sync", &e))?;
         }

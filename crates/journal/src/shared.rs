@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use fleuve_base::{Env, Error, Result};
+use fleuve_base::{Env, Error, Histogram, Result};
 
 use crate::codes;
 use crate::commit::Committer;
@@ -89,6 +89,8 @@ pub(crate) struct Shared {
     pub(crate) env: Env,
     pub(crate) health: Health,
     pub(crate) committer: Committer,
+    /// How long syncs of segments took.
+    pub(crate) syncs: Histogram,
     opened_ms: i64,
     opened: Duration,
 }
@@ -96,7 +98,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(env: Env, committer: Committer) -> Self {
         let (opened_ms, opened) = (env.clock.now_ms(), env.clock.monotonic());
-        Shared { env, health: Health::default(), committer, opened_ms, opened }
+        Shared { env, health: Health::default(), committer, syncs: Histogram::default(), opened_ms, opened }
     }
 
     /// What became of an action that failed without a trace: see [`Health::refuse`].

@@ -10,6 +10,7 @@ use fleuve_broker::{Principal, Responder, Session};
 use fleuve_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use fleuve_wire::messages::produce_response::ProduceResponse;
 use fleuve_wire::{ApiKey, DecodeErrorKind, ErrorCode, Request, RequestHeader, RequestPrefix, Response, request};
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::budget::Grant;
@@ -17,7 +18,7 @@ use crate::config::STRANGER_REQUEST_BYTES_MAX;
 use crate::connection::{Answer, Answers};
 use crate::ended::Ended;
 use crate::login::{self, Login, Outcome};
-use crate::quota::{self, Bill};
+use crate::quota::Bill;
 use crate::shared::Shared;
 
 /// The share of the free response memory that one fetch may ask for.
@@ -163,7 +164,8 @@ impl Dispatcher {
         self.bound(&mut request);
         let silent = matches!(&request, Request::Produce(produce) if produce.acks == 0);
         let reply = self.answers.reserve();
-        let bill = self.bill(header, bytes);
+        let bill = Arc::new(self.bill(header, bytes, asked.arrived));
+        let charged = Arc::clone(&bill);
         let logins = self.login.asked_for();
         let respond: Responder = Box::new(move |mut response| {
             let throttle = bill.settle(&mut response);
@@ -185,12 +187,13 @@ impl Dispatcher {
             tracing::error!(api = asked.api.name(), version = asked.version, "handling a request panicked");
             Ended::Bug
         })?;
-        Ok(quota::charge_time(broker, &self.user, header.client_id.as_deref(), asked.arrived.elapsed()))
+        Ok(charged.charge_time())
     }
 
-    fn bill(&self, header: &RequestHeader, bytes: usize) -> Bill {
+    fn bill(&self, header: &RequestHeader, bytes: usize, arrived: Instant) -> Bill {
         let client_id = header.client_id.clone().unwrap_or_default();
-        Bill { broker: Arc::clone(&self.shared.broker), user: Arc::clone(&self.user), client_id, bytes }
+        let (broker, user) = (Arc::clone(&self.shared.broker), Arc::clone(&self.user));
+        Bill { broker, user, client_id, bytes, arrived, time: Mutex::default() }
     }
 
     /// A fetch may not ask for more than its share of what is free: many slow readers must not fill the memory.

@@ -43,7 +43,6 @@ mod connection;
 mod dispatch;
 mod distinguished_name;
 mod ended;
-mod histogram;
 mod http;
 mod listener;
 mod log_limit;

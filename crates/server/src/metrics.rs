@@ -4,10 +4,10 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use fleuve_base::Histogram;
+use fleuve_broker::Broker;
 use fleuve_journal::{Log, Partition};
 use fleuve_wire::ApiKey;
-
-use crate::histogram::Histogram;
 
 /// Partitions whose offsets and sizes are shown; the rest is only counted, so that the page stays small.
 const PARTITIONS_SHOWN_MAX: usize = 1_000;
@@ -122,6 +122,10 @@ pub(crate) fn render_log(log: &Log, out: &mut String) {
     sample(out, "topics", "gauge", "Topics.", topics.len());
     sample(out, "partitions", "gauge", "Partitions.", partitions().count());
     sample(out, "log_failed", "gauge", "1 if the log takes no more records.", u8::from(log.failure().is_some()));
+    sample(out, "log_full", "gauge", "1 if the last write found no room on the disk.", u8::from(log.is_full()));
+    let syncs = "fleuve_log_sync_seconds";
+    let _ = writeln!(out, "# HELP {syncs} How long the disk took to make records durable.\n# TYPE {syncs} histogram");
+    log.sync_times().render(syncs, "", out);
     let gauges: [(&str, &str, Gauge); 3] = [
         ("fleuve_log_start_offset", "Offset of the first record.", |partition| partition.log_start_offset()),
         ("fleuve_log_end_offset", "Offset after the last durable record.", |partition| partition.high_watermark()),
@@ -134,5 +138,32 @@ pub(crate) fn render_log(log: &Log, out: &mut String) {
             let _ =
                 writeln!(out, "{name}{{topic=\"{}\",partition=\"{}\"}} {}", id.topic, id.partition, value(partition));
         }
+    }
+}
+
+/// Appends how many records each group has not read yet, by partition.
+pub(crate) fn render_groups(broker: &Broker, out: &mut String) {
+    let name = "fleuve_group_lag";
+    let help = "Records between a group's committed offset and the partition's end.";
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+    for lag in broker.group_lags(PARTITIONS_SHOWN_MAX) {
+        let (group, topic, partition) = (label(&lag.group), &lag.topic, lag.partition);
+        let _ =
+            writeln!(out, "{name}{{group=\"{group}\",topic=\"{topic}\",partition=\"{partition}\"}} {}", lag.records);
+    }
+}
+
+/// Clients choose the names of groups.
+fn label(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_groups_name_cannot_end_its_label() {
+        assert_eq!(label("a\"} 1\nb\\"), "a\\\"} 1\\nb\\\\");
     }
 }

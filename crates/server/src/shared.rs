@@ -114,6 +114,7 @@ impl Shared {
             metrics::sample(&mut page, &name, "gauge", &help, budget.held());
         }
         metrics::render_log(self.broker.log(), &mut page);
+        metrics::render_groups(&self.broker, &mut page);
         page
     }
 

@@ -16,7 +16,24 @@ pub fn source(tables: &[Table]) -> String {
     let apis: Vec<Api<'_>> = tables.iter().filter_map(api).collect();
     let request = messages_enum("Request", "A request: what a client sends.", &apis);
     let response = messages_enum("Response", "A response: what a broker answers.", &apis);
-    [api_key(&apis), request, response].join("\n")
+    [api_key(&apis), request, response, throttle(&apis)].join("\n")
+}
+
+/// Where responses tell for how long a client is left alone.
+fn throttle(apis: &[Api<'_>]) -> String {
+    let tells = |api: &Api<'_>| api.response.find(&api.response.name).fields.iter().any(|f| f.name == "ThrottleTimeMs");
+    let arms = each(apis, |api| match tells(api) {
+        true => format!("Response::{}(message) => Some(&mut message.throttle_time_ms),\n", api.name),
+        false => format!("Response::{}(_) => None,\n", api.name),
+    });
+    format!(
+        "impl Response {{
+    /// Milliseconds for which the client's further requests wait since it is over a quota; `None` in a response that has no
+    /// place for them. Versions without the field leave it out.
+    pub fn throttle_time_ms_mut(&mut self) -> Option<&mut i32> {{ match self {{ {arms} }} }}
+}}
+"
+    )
 }
 
 fn api(table: &Table) -> Option<Api<'_>> {

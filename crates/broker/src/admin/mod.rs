@@ -1,6 +1,7 @@
 //! The ordinary admin requests: they are answered at once.
 
 mod cluster;
+mod elections;
 mod log_dirs;
 mod producers;
 mod records;
@@ -18,6 +19,7 @@ impl Broker {
             Request::DeleteTopics(request) => self.delete_topics(session, request).into(),
             Request::DeleteRecords(request) => self.delete_records(session, &request).into(),
             Request::CreatePartitions(request) => self.create_partitions(session, &request).into(),
+            Request::ElectLeaders(request) => self.elect_leaders(session, request).into(),
             Request::DescribeConfigs(request) => self.describe_configs(session, &request).into(),
             Request::AlterConfigs(request) => self.alter_configs(session, &request).into(),
             Request::IncrementalAlterConfigs(request) => self.incremental_alter_configs(session, &request).into(),

@@ -18,6 +18,7 @@ mod dispatch;
 mod fetch;
 mod fields;
 mod group;
+mod lag;
 mod membership;
 #[cfg(test)]
 mod model_tests;
@@ -39,6 +40,7 @@ use fleuve_wire::ErrorCode;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 pub use self::config::GroupConfig;
+pub use self::lag::GroupLag;
 pub(crate) use self::transactional::{StagedOffset, Staging};
 
 use self::config::{GROUPS_MAX, NAME_BYTES_MAX};

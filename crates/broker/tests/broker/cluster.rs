@@ -1,5 +1,6 @@
 //! The cluster's identity.
 
+use fleuve_wire::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};
 use std::collections::BTreeSet;
 
 use fleuve_wire::messages::api_versions_request::ApiVersionsRequest;
@@ -90,4 +91,21 @@ fn a_log_that_fails_gives_no_producer_ids() {
     }
     let response = answer!(InitProducerId, world.ask(4, idempotent()));
     assert_eq!((response.error_code, response.producer_id), (ErrorCode::KAFKA_STORAGE_ERROR.0, -1));
+}
+
+#[test]
+fn every_partition_has_its_leader() {
+    let world = World::new();
+    world.create("t", 1, &[]);
+    let named =
+        |topic: &str, partitions: &[i32]| TopicPartitions { topic: topic.to_owned(), partitions: partitions.into() };
+    let asked = vec![named("t", &[0, 1]), named("nope", &[0])];
+    let request = ElectLeadersRequest { topic_partitions: Some(asked), ..Default::default() };
+    let response = answer!(ElectLeaders, world.ask(2, request));
+    let results = response.replica_election_results.iter().flat_map(|topic| &topic.partition_result);
+    let codes: Vec<_> = results.map(|partition| ErrorCode(partition.error_code)).collect();
+    let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    assert_eq!((response.error_code, codes), (0, vec![ErrorCode::ELECTION_NOT_NEEDED, unknown, unknown]));
+    let all = ElectLeadersRequest { topic_partitions: None, ..Default::default() };
+    assert_eq!(answer!(ElectLeaders, world.ask(2, all)).replica_election_results, []);
 }

@@ -233,3 +233,19 @@ fn offsets_are_deleted_unless_somebody_reads_there() {
     let code = delete("busy").topics[0].partitions[0].error_code;
     assert_eq!(ErrorCode(code), ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC);
 }
+
+#[test]
+fn the_lag_is_what_is_durable_and_not_committed() {
+    let world = World::new();
+    world.create("t", 2, &[]);
+    world.produced("t", 1, &crate::support::batch(&["a", "b", "c"]));
+    for (group, offset) in [("g", 1), ("f", 3)] {
+        assert_eq!(commit_now(&world, commit(group, "t", 1, offset)), ErrorCode::NONE);
+    }
+    let lags = |most| {
+        let lags = world.broker.group_lags(most);
+        lags.into_iter().map(|lag| (lag.group, lag.partition, lag.records)).collect::<Vec<_>>()
+    };
+    assert_eq!(lags(9), [("f".to_owned(), 1, 0), ("g".to_owned(), 1, 2)]);
+    assert_eq!(lags(1).len(), 1);
+}

@@ -23,6 +23,12 @@ pub struct Settings {
     pub data: PathBuf,
     /// Which log lines are written.
     pub log: String,
+    /// Whether each log line is a JSON object.
+    pub log_json: bool,
+    /// The user that is created if there is none; empty for none.
+    pub first_user: String,
+    /// Where that user's password is.
+    pub first_user_password_file: Option<PathBuf>,
     /// Scripts whose pipelines run beside the broker.
     pub run: Vec<PathBuf>,
     /// Listeners, threads, limits of connections.
@@ -127,6 +133,22 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
     ),
+    setting("log.format", "text", "how log lines are written: text, or json with an object in each", |s, v| {
+        s.log_json = match v {
+            "text" => false,
+            "json" => true,
+            _ => return Err("text or json".to_owned()),
+        };
+        Ok(())
+    }),
+    setting("first.user", "", "a user that is created if there is none yet; super.users may name it too", |s, v| {
+        s.first_user = v.to_owned();
+        Ok(())
+    }),
+    setting("first.user.password.file", "", "the file whose first line is the first user's password", |s, v| {
+        s.first_user_password_file = Some(PathBuf::from(v)).filter(|path| !path.as_os_str().is_empty());
+        Ok(())
+    }),
     setting("run", "", "scripts whose pipelines run in the broker's process, with commas between them", |s, v| {
         s.run = list(v).into_iter().map(PathBuf::from).collect();
         Ok(())

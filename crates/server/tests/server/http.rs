@@ -39,6 +39,9 @@ fn metrics_count_requests_and_show_the_log() {
         "fleuve_requests_total{api=\"ApiVersions\"} 1",
         "fleuve_request_seconds_count{api=\"other\"} 1",
         "fleuve_log_end_offset{topic=\"orders\",partition=\"1\"} 0",
+        "fleuve_log_full 0",
+        "# TYPE fleuve_log_sync_seconds histogram",
+        "# TYPE fleuve_group_lag gauge",
     ] {
         assert!(answer.lines().any(|found| found == line), "{line} in {answer}");
     }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use fleuve_broker::security::{QuotaEntity, QuotaKey, QuotaLimits, QuotaName};
 use fleuve_server::Limits;
 use fleuve_wire::messages::api_versions_response::ApiVersionsResponse;
 use fleuve_wire::messages::init_producer_id_request::InitProducerIdRequest;
@@ -152,4 +153,24 @@ fn who_does_not_read_is_not_read_from() {
         reader.receive(ApiKey::Metadata, 9, id);
     }
     assert_eq!(sending.join().expect("has sent").len(), requests as usize);
+}
+
+#[test]
+fn a_client_that_used_too_much_time_is_told_so_in_every_answer() {
+    let world = World::plain();
+    let mut limits = QuotaLimits::default();
+    limits.set(QuotaKey::RequestPercentage, Some(0.001));
+    let entity = QuotaEntity { user: None, client_id: Some(QuotaName::Default) };
+    world.broker.security().quotas().set(entity, limits);
+    // What may be used at once is soon used up; then each answer tells of a pause.
+    let mut client = world.connect();
+    let mut told = 0;
+    for _ in 0..500 {
+        let Response::Metadata(answer) = client.ask(9, metadata()) else { panic!("not what was asked for") };
+        told = answer.throttle_time_ms;
+        if told > 0 {
+            break;
+        }
+    }
+    assert!(told > 0);
 }

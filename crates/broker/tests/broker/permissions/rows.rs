@@ -27,6 +27,7 @@ use fleuve_wire::messages::describe_quorum_request::DescribeQuorumRequest;
 use fleuve_wire::messages::describe_topic_partitions_request::{self, DescribeTopicPartitionsRequest};
 use fleuve_wire::messages::describe_transactions_request::DescribeTransactionsRequest;
 use fleuve_wire::messages::describe_user_scram_credentials_request::DescribeUserScramCredentialsRequest;
+use fleuve_wire::messages::elect_leaders_request::ElectLeadersRequest;
 use fleuve_wire::messages::end_txn_request::EndTxnRequest;
 use fleuve_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use fleuve_wire::messages::find_coordinator_request::FindCoordinatorRequest;
@@ -299,6 +300,7 @@ fn more_topic_rows() -> Vec<Row> {
         row("DescribeProducers", 0, producers, &[topic(Read)]),
         row("DescribeTopicPartitions", 0, partitions, &[topic(Describe)]),
         row("DescribeLogDirs", 4, directories, &[cluster(Describe)]),
+        row("ElectLeaders", 1, ElectLeadersRequest::default(), &[cluster(Alter)]),
         row("DescribeQuorum", 1, DescribeQuorumRequest::default(), &[cluster(Describe)]),
     ]
 }

@@ -1,5 +1,6 @@
 //! `serve`: the log as a broker for Kafka's clients, and pipelines beside it, in one process.
 
+mod first_user;
 mod logging;
 mod pipelines;
 
@@ -32,13 +33,14 @@ const STOP: Duration = Duration::from_secs(3);
 pub fn run(arguments: &ServeArguments, json: bool) -> Result<(), Failure> {
     let started = Instant::now();
     let settings = settings(arguments)?;
-    logging::start(&settings.log)?;
+    logging::start(&settings.log, settings.log_json)?;
     let scripts = settings.run.iter().map(|path| pipelines::Script::read(path)).collect::<Result<Vec<_>, _>>()?;
     let bound = Bound::open(&settings.server)?;
     let env = Env::system();
     let log = Log::open(env.clone(), &settings.data, LogOptions::default())?;
     tell_recovery(log.recovery());
     let broker = Broker::open(env.clone(), Arc::clone(&log), settings.broker.clone())?;
+    first_user::create(&broker, &settings)?;
     let addresses = bound.addresses();
     let server = bound.serve(Arc::clone(&broker));
     note_listeners(&env, &settings.data, &addresses)?;
