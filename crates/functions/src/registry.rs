@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion_expr::{ScalarUDF, Volatility};
 use hashbrown::HashMap;
 
+use crate::aggregate::summary::SUMMARIES;
 use crate::scalar::{Function, specs};
 
 /// What there is to know about a function.
@@ -19,7 +20,7 @@ pub struct Documentation {
     pub signature: String,
     /// One line on what it does.
     pub summary: String,
-    /// An example and its result; empty for functions that are DataFusion's.
+    /// An example and its result; empty for functions that are DataFusion's, and for aggregates.
     pub example: String,
 }
 
@@ -68,6 +69,12 @@ impl Registry {
                 example: spec.example.to_string(),
             });
         });
+        registry.documentation.extend(SUMMARIES.iter().map(|spec| Documentation {
+            name: spec.name.to_string(),
+            signature: spec.usage.to_string(),
+            summary: spec.summary.to_string(),
+            example: String::new(),
+        }));
         ours.for_each(|udf| registry.add(&udf));
         theirs.for_each(|udf| registry.add_theirs(&udf));
         for (alias, name) in ALIASES {

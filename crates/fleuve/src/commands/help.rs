@@ -62,6 +62,7 @@ fn function(name: Option<&str>) -> Result<String> {
     match name {
         None => Ok(all.iter().map(|f| format!("{:20} {}\n", f.name, f.summary)).collect()),
         Some(name) => match all.iter().find(|f| f.name.eq_ignore_ascii_case(name)) {
+            Some(f) if f.example.is_empty() => Ok(format!("{}\n\n{}\n", f.signature, f.summary)),
             Some(f) => Ok(format!("{}\n\n{}\n\nexample: {}\n", f.signature, f.summary, f.example)),
             None => {
                 let names: Vec<String> = all.iter().map(|f| f.name.to_uppercase()).collect();
