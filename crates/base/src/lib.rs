@@ -27,6 +27,7 @@ pub mod fs;
 pub mod fs_memory;
 pub mod limits;
 mod nearest;
+mod stored;
 
 pub use canary::{CANARIES, canary};
 pub use env::{Clock, Env, Random, SystemClock, SystemRandom};
@@ -34,3 +35,4 @@ pub use error::{Error, ErrorKind, Place, Result};
 pub use fs::{File, Fs, LockGuard, OsFs};
 pub use fs_memory::MemoryFs;
 pub use nearest::nearest;
+pub use stored::{FileRange, Stored};

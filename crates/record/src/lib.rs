@@ -43,5 +43,7 @@ pub use batch::{Batch, BatchView, Batches};
 pub use builder::BatchBuilder;
 pub use codec::Codec;
 pub use control::EndMarker;
-pub use header::{Attributes, BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, RECORD_BYTES_MIN, crc_of, crc32c};
+pub use header::{
+    Attributes, BatchHeader, CrcOfParts, HEADER_BYTES, LENGTH_PREFIX_BYTES, RECORD_BYTES_MIN, crc_of, crc32c,
+};
 pub use records::{Record, RecordHeader, RecordHeaders, RecordIter, Records};
