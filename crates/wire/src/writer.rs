@@ -65,6 +65,15 @@ impl Writer {
         chunks
     }
 
+    /// One copy of what has been written.
+    ///
+    /// # Errors
+    /// A part lies in a file that cannot be read.
+    pub fn into_bytes(self) -> std::io::Result<Bytes> {
+        let chunks: std::io::Result<Vec<Bytes>> = self.into_chunks().into_iter().map(Stored::into_bytes).collect();
+        Ok(chunks?.concat().into())
+    }
+
     /// Fills in the length of what [`Writer::frame`] began.
     pub(crate) fn into_frame(mut self) -> Result<EncodedFrame> {
         let length = self.len();

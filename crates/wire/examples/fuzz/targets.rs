@@ -82,8 +82,7 @@ fn run_request(frame: Bytes, allocated: &dyn Fn() -> usize) -> Result<Done, Stri
 }
 
 fn joined(writer: Writer) -> Result<Bytes, String> {
-    let chunks: Result<Vec<Bytes>, _> = writer.into_chunks().into_iter().map(fleuve_wire::Stored::into_bytes).collect();
-    Ok(chunks.map_err(|e| e.to_string())?.concat().into())
+    writer.into_bytes().map_err(|error| error.to_string())
 }
 
 /// What has been decoded encodes to bytes that decode to what encodes to the same bytes. (Bytes are compared
