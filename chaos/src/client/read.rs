@@ -72,7 +72,7 @@ impl Connection {
         let (mut texts, mut next) = (vec![], 0);
         while next < end {
             let data = self.fetch_data(topic, partition, next, isolation, 100)?;
-            let mut bytes = data.records.unwrap_or_default();
+            let mut bytes = data.records.unwrap_or_default().into_bytes().map_err(unreadable)?;
             while let Some(batch) = next_batch(&mut bytes)? {
                 next = batch.header().next_offset();
                 let records = batch.records().map_err(damaged)?;
@@ -125,7 +125,7 @@ fn fetch_request(topic: &str, partition: i32, offset: i64, isolation: Isolation,
 fn fetched(data: PartitionData, offset: i64) -> Outcome<Fetched> {
     let mut fetched = Fetched { next: offset, ..Fetched::default() };
     let mut aborted = Aborted::new(data.aborted_transactions.unwrap_or_default());
-    let mut bytes = data.records.unwrap_or_default();
+    let mut bytes = data.records.unwrap_or_default().into_bytes().map_err(unreadable)?;
     while !bytes.is_empty() {
         let Some(batch) = next_batch(&mut bytes)? else { break };
         let header = *batch.header();
@@ -136,6 +136,10 @@ fn fetched(data: PartitionData, offset: i64) -> Outcome<Fetched> {
         fetched.next = header.next_offset().max(offset);
     }
     Ok(fetched)
+}
+
+fn unreadable(error: std::io::Error) -> Problem {
+    Problem::Odd(format!("what was fetched cannot be read: {error}"))
 }
 
 fn damaged(error: fleuve_base::Error) -> Problem {

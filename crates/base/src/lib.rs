@@ -28,6 +28,7 @@ pub mod fs_memory;
 mod histogram;
 pub mod limits;
 mod nearest;
+mod stored;
 
 pub use canary::{CANARIES, canary};
 pub use env::{Clock, Env, Random, SystemClock, SystemRandom};
@@ -36,3 +37,4 @@ pub use fs::{File, Fs, LockGuard, OsFs};
 pub use fs_memory::MemoryFs;
 pub use histogram::Histogram;
 pub use nearest::nearest;
+pub use stored::{FileRange, Stored};

@@ -60,6 +60,8 @@ pub struct Session {
     pub client_host: IpAddr,
     /// What the answers of `Metadata` give as this broker's address.
     pub listener: Endpoint,
+    /// Whether answers may name parts of files: whoever sends them then has the kernel send those.
+    pub takes_files: bool,
     /// What the client says it is; set by its first `ApiVersions`.
     pub client_software: OnceLock<ClientSoftware>,
 }
@@ -72,6 +74,7 @@ impl Session {
             principal: Principal::anonymous(),
             client_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             listener,
+            takes_files: false,
             client_software: OnceLock::new(),
         }
     }

@@ -54,6 +54,19 @@ impl Drop for Lent {
     }
 }
 
+/// A buffer of `length` bytes, whatever they are, for as long as it is held.
+pub(crate) struct Scratch(Lent);
+
+impl Scratch {
+    pub(crate) fn new(length: usize) -> Self {
+        Scratch(Lent { buffer: BUFFERS.take(length), filled: length, home: Arc::clone(&BUFFERS) })
+    }
+
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.0.buffer[..self.0.filled]
+    }
+}
+
 /// Whether a read of so many bytes should go into a buffer of these.
 pub(crate) fn are_worth(length: usize) -> bool {
     KEPT_BYTES.contains(&length)

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use fleuve_base::fs::File;
 use fleuve_base::{Error, Result};
 use fleuve_record::{Attributes, Batch, BatchView, Batches, Record};
@@ -383,7 +384,7 @@ impl<'a> SegmentReader<'a> {
         if self.next_offset >= self.end_offset {
             return Ok(None);
         }
-        let slice = self.segment.read(self.next_offset, self.end_offset, STEP_BYTES)?;
+        let slice = self.segment.read::<Bytes>(self.next_offset, self.end_offset, STEP_BYTES)?;
         self.next_offset = slice.next_offset;
         Ok((!slice.bytes.is_empty()).then(|| Batches::new(slice.bytes)))
     }

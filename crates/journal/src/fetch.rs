@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use fleuve_base::{Error, Result, canary};
+use fleuve_base::{Error, Result, Stored, canary};
 use fleuve_record::Batches;
 
 use crate::codes;
 use crate::partition::Partition;
-use crate::segment::Segment;
+use crate::segment::{Form, Segment};
 use crate::transaction::AbortedTransaction;
 
-/// What a read found.
+/// What a read found: its bytes, or ([`Stored`]) the place where they lie.
 #[derive(Debug, Clone)]
-pub struct Fetched {
+pub struct Fetched<B = Bytes> {
     /// Whole batches, one after the other, verified. The first one holds the offset that was asked for, and
     /// may begin before it, or is the next one if compaction has removed that record. Empty at the high watermark.
-    pub bytes: Bytes,
+    pub bytes: B,
     /// Where to read on.
     pub next_offset: u64,
     /// Records before this offset can be read.
@@ -42,6 +42,19 @@ impl Fetched {
     }
 }
 
+impl From<Fetched> for Fetched<Stored> {
+    fn from(fetched: Fetched) -> Self {
+        Fetched {
+            bytes: fetched.bytes.into(),
+            next_offset: fetched.next_offset,
+            high_watermark: fetched.high_watermark,
+            last_stable_offset: fetched.last_stable_offset,
+            log_start_offset: fetched.log_start_offset,
+            aborted: fetched.aborted,
+        }
+    }
+}
+
 impl Partition {
     /// Reads whole batches from the one that holds `from_offset`: at least one, and then as many as fit
     /// `max_bytes`. Only durable records are given, and each batch's checksum is verified.
@@ -52,8 +65,18 @@ impl Partition {
         self.read_before(from_offset, u64::MAX, max_bytes)
     }
 
+    /// As [`Partition::read`], but much of it stays where it lies, for the kernel to send from there: the batches are
+    /// verified in a buffer that is not kept.
+    pub fn read_stored(&self, from_offset: u64, max_bytes: usize) -> Result<Fetched<Stored>> {
+        self.read_durable(from_offset, u64::MAX, max_bytes)
+    }
+
     /// As [`Partition::read`], but only batches that end at or before the offset `until`.
     pub fn read_before(&self, from_offset: u64, until: u64, max_bytes: usize) -> Result<Fetched> {
+        self.read_durable(from_offset, until, max_bytes)
+    }
+
+    fn read_durable<B: Form>(&self, from_offset: u64, until: u64, max_bytes: usize) -> Result<Fetched<B>> {
         let mut fetched = self.look(from_offset)?;
         let until = until.min(fetched.high_watermark);
         self.fill(&mut fetched, until, max_bytes)?;
@@ -63,6 +86,15 @@ impl Partition {
     /// As [`Partition::read`], but only batches before the last stable offset, and with the list of aborted
     /// transactions whose records the reader must leave out.
     pub fn read_committed(&self, from_offset: u64, max_bytes: usize) -> Result<Fetched> {
+        self.read_decided(from_offset, max_bytes)
+    }
+
+    /// As [`Partition::read_committed`] and [`Partition::read_stored`] at once.
+    pub fn read_stored_committed(&self, from_offset: u64, max_bytes: usize) -> Result<Fetched<Stored>> {
+        self.read_decided(from_offset, max_bytes)
+    }
+
+    fn read_decided<B: Form>(&self, from_offset: u64, max_bytes: usize) -> Result<Fetched<B>> {
         loop {
             let compactions = self.compactions.load(Ordering::Acquire);
             let mut fetched = self.look(from_offset)?;
@@ -82,11 +114,11 @@ impl Partition {
     }
 
     /// Where the partition stands, if `from_offset` can be read.
-    fn look(&self, from_offset: u64) -> Result<Fetched> {
+    fn look<B: Form>(&self, from_offset: u64) -> Result<Fetched<B>> {
         let high_watermark = self.high_watermark();
         self.check_offset(from_offset, high_watermark)?;
         Ok(Fetched {
-            bytes: Bytes::new(),
+            bytes: B::default(),
             next_offset: from_offset,
             high_watermark,
             last_stable_offset: self.stable_before(high_watermark),
@@ -96,15 +128,15 @@ impl Partition {
     }
 
     /// Whether any of the batches is part of a transaction.
-    fn fill(&self, fetched: &mut Fetched, until: u64, max_bytes: usize) -> Result<bool> {
+    fn fill<B: Form>(&self, fetched: &mut Fetched<B>, until: u64, max_bytes: usize) -> Result<bool> {
         while fetched.next_offset < until {
             let from_offset = fetched.next_offset;
             let until = self.readable_until(from_offset, until)?;
             let segment = self.segment_of(from_offset)?;
-            let slice = segment.read(from_offset, until, max_bytes);
+            let slice = segment.read::<B>(from_offset, until, max_bytes);
             // Retention may have taken the segment away in between.
             let slice = slice.or_else(|error| self.check_offset(from_offset, until).and(Err(error)))?;
-            if !slice.bytes.is_empty() {
+            if !slice.bytes.is_nothing() {
                 (fetched.bytes, fetched.next_offset) = (slice.bytes, slice.next_offset);
                 return Ok(slice.transactional);
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use fleuve_base::fs::{File, Fs};
-use fleuve_base::{Error, Place, Result};
+use fleuve_base::{Error, Place, Result, Stored};
 use fleuve_record::{Attributes, BatchHeader, HEADER_BYTES};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -76,11 +76,66 @@ pub(crate) struct Segment {
 
 /// Whole batches of one segment, one after the other, verified. There may be none: before the bound of the read,
 /// or up to the end of a compacted segment.
-pub(crate) struct Slice {
-    pub(crate) bytes: Bytes,
+pub(crate) struct Slice<B = Bytes> {
+    pub(crate) bytes: B,
     pub(crate) next_offset: u64,
     /// Whether any batch is part of a transaction.
     pub(crate) transactional: bool,
+}
+
+/// The form in which a read gives what it finds.
+pub(crate) trait Form: Default {
+    /// As [`Segment::read_near`].
+    fn read_near(
+        segment: &Segment,
+        near: (u64, u64),
+        from: u64,
+        until: u64,
+        max_bytes: usize,
+    ) -> Result<Option<Slice<Self>>>;
+
+    /// Whether there are no bytes.
+    fn is_nothing(&self) -> bool;
+}
+
+impl Form for Bytes {
+    fn read_near(
+        segment: &Segment,
+        near: (u64, u64),
+        from: u64,
+        until: u64,
+        max_bytes: usize,
+    ) -> Result<Option<Slice>> {
+        segment.read_near(near, from, until, max_bytes)
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Form for Stored {
+    fn read_near(
+        segment: &Segment,
+        near: (u64, u64),
+        from: u64,
+        until: u64,
+        max_bytes: usize,
+    ) -> Result<Option<Slice<Self>>> {
+        if segment.may_stay_in_file(near.1, max_bytes)? {
+            return segment.verify_near(near, from, until, max_bytes);
+        }
+        let read = segment.read_near(near, from, until, max_bytes)?;
+        Ok(read.map(|Slice { bytes, next_offset, transactional }| Slice {
+            bytes: bytes.into(),
+            next_offset,
+            transactional,
+        }))
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
+    }
 }
 
 impl Segment {
@@ -185,16 +240,16 @@ impl Segment {
 
     /// Reads whole batches: the one that holds `from`, and as many after it as `max_bytes` allows and end
     /// at or before `until`. Every batch's checksum is verified.
-    pub(crate) fn read(&self, from: u64, until: u64, max_bytes: usize) -> Result<Slice> {
+    pub(crate) fn read<B: Form>(&self, from: u64, until: u64, max_bytes: usize) -> Result<Slice<B>> {
         let near = self.with_index(|index| index.locate(from))?;
-        if let Some(slice) = self.read_near(near, from, until, max_bytes)? {
+        if let Some(slice) = B::read_near(self, near, from, until, max_bytes)? {
             return Ok(slice);
         }
         let Some(exact) = self.search(near, from)? else {
             let next_offset = self.end_of_gap().unwrap_or(from);
-            return Ok(Slice { bytes: Bytes::new(), next_offset, transactional: false });
+            return Ok(Slice { bytes: B::default(), next_offset, transactional: false });
         };
-        let slice = self.read_near(exact, from, until, max_bytes)?;
+        let slice = B::read_near(self, exact, from, until, max_bytes)?;
         slice.ok_or_else(|| self.damaged(from, exact.1, "the stored bytes change from read to read"))
     }
 

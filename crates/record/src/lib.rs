@@ -44,6 +44,8 @@ pub use batch::{Batch, BatchView, Batches};
 pub use builder::BatchBuilder;
 pub use codec::Codec;
 pub use control::EndMarker;
-pub use header::{Attributes, BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, RECORD_BYTES_MIN, crc_of, crc32c};
+pub use header::{
+    Attributes, BatchHeader, CrcOfParts, HEADER_BYTES, LENGTH_PREFIX_BYTES, RECORD_BYTES_MIN, crc_of, crc32c,
+};
 pub use outline::Outline;
 pub use records::{Record, RecordHeader, RecordHeaders, RecordIter, Records};

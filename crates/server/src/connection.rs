@@ -12,7 +12,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fleuve_wire::{ApiKey, RequestPrefix, Response, response};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
 use crate::dispatch::Dispatcher;
@@ -20,6 +19,7 @@ use crate::ended::Ended;
 use crate::outbox::{Collected, Outbox};
 use crate::receiver::{Read, Receiver};
 use crate::shared::Place;
+use crate::stream::Stream;
 use crate::transmitter::Transmitter;
 
 /// The answers of a connection.
@@ -66,7 +66,7 @@ pub(crate) struct Connection<S> {
     sleep: Pin<Box<Sleep>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: Stream> Connection<S> {
     /// A connection that has just been opened.
     pub(crate) fn new(io: S, place: Place, dispatcher: Dispatcher) -> Self {
         let now = Instant::now();
@@ -146,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.closing |= answer.last;
         let Some(response) = &answer.response else { return Ok(()) };
         let frame = response::encode(answer.correlation_id, answer.version, response).map_err(Ended::Unencodable)?;
-        let grant = shared.responses.take(frame.len());
+        let grant = shared.responses.take(frame.memory_bytes());
         if self.transmitter.is_empty() {
             // The peer has its time from now on, however long nothing was sent before.
             self.last_write = Instant::now();

@@ -53,6 +53,7 @@ mod quota;
 mod receiver;
 mod server;
 mod shared;
+mod stream;
 mod timers;
 mod tls;
 mod transmitter;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use fleuve_base::{Error, ErrorKind, Result};
 use fleuve_broker::{Endpoint, Principal, Session};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -20,6 +19,7 @@ use crate::ended::Ended;
 use crate::log_limit::LogLimit;
 use crate::login::{Login, Terms};
 use crate::shared::{Place, Shared};
+use crate::stream::Stream;
 use crate::tls;
 
 /// Connections that the kernel holds until they are accepted.
@@ -118,15 +118,11 @@ impl Listener {
         }
     }
 
-    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        io: S,
-        principal: Option<Principal>,
-        place: Place,
-    ) -> Ended {
+    async fn talk<S: Stream>(&self, io: S, principal: Option<Principal>, place: Place) -> Ended {
         let session = Session {
             principal: principal.unwrap_or_else(Principal::anonymous),
             client_host: place.address,
+            takes_files: S::SENDS_FILES,
             ..Session::local(place.number, self.endpoint.clone())
         };
         let shared = Arc::clone(&place.shared);

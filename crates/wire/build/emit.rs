@@ -55,6 +55,7 @@ fn plain_type(name: &str) -> &'static str {
         "uuid" => "crate::Uuid",
         "string" => "String",
         "bytes" | "records" => "::bytes::Bytes",
+        "stored" => "crate::Stored",
         other => panic!("unknown type {other}"),
     }
 }
@@ -65,13 +66,14 @@ pub fn method(name: &str) -> &'static str {
         "uuid" => "uuid",
         "string" => "string",
         "bytes" | "records" => "bytes",
+        "stored" => "stored",
         scalar => plain_type(scalar),
     }
 }
 
 /// Whether the method takes the flag that lengths are varints.
 pub fn has_length(name: &str) -> bool {
-    matches!(name, "string" | "bytes" | "records")
+    matches!(name, "string" | "bytes" | "records" | "stored")
 }
 
 /// The default value.
@@ -85,6 +87,7 @@ pub fn default_of(field: &Field) -> String {
             "uuid" => "crate::Uuid::NIL".to_owned(),
             "string" => "String::new()".to_owned(),
             "bytes" | "records" => "::bytes::Bytes::new()".to_owned(),
+            "stored" => "crate::Stored::default()".to_owned(),
             _ => "0".to_owned(),
         },
         (Kind::Array(_), _) => "Vec::new()".to_owned(),

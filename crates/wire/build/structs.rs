@@ -231,7 +231,7 @@ fn encode_field(item: &Struct, field: &Field) -> String {
         (Kind::Plain(name), true) if name == "string" => {
             format!("writer.nullable_string({place}.as_deref(), flexible)?;\n")
         }
-        (Kind::Plain(_), true) => format!("writer.nullable_bytes({place}.as_ref(), flexible)?;\n"),
+        (Kind::Plain(name), true) => format!("writer.nullable_{}({place}.as_ref(), flexible)?;\n", method(name)),
         (Kind::Plain(name), false) => format!("writer.{}({place});\n", method(name)),
         (Kind::Struct(_), true) => format!("writer.nullable_struct({place}.as_ref(), version)?;\n"),
         (Kind::Struct(_), false) => format!("crate::Message::encode(&{place}, writer, version)?;\n"),

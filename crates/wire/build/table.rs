@@ -62,7 +62,7 @@ pub struct Versions(pub i16, pub i16);
 /// A field's type.
 #[derive(Clone)]
 pub enum Kind {
-    /// Kafka's name of a scalar, `string`, `bytes` or `records`.
+    /// Kafka's name of a scalar, `string`, `bytes` or `records`; `stored` for records that may lie in a file.
     Plain(String),
     Struct(String),
     Array(Box<Kind>),

@@ -1,6 +1,7 @@
 //! Made-up messages, for tests and the fuzzer: every value comes from a seed.
 
 use bytes::Bytes;
+use fleuve_base::Stored;
 
 use crate::Uuid;
 
@@ -117,6 +118,11 @@ impl Source {
             _ => 1 + self.below(40),
         };
         (0..length).map(|_| self.next_u64() as u8).collect()
+    }
+
+    /// As [`Source::bytes`], in memory.
+    pub fn stored(&mut self) -> Stored {
+        self.bytes().into()
     }
 
     /// Few elements, and none once the message has many.

@@ -12,7 +12,7 @@
 //! - No input makes it panic. A count is believed only as far as the bytes that are left could hold it, and all
 //!   memory that a frame makes it allocate is paid from a budget ([`limits::heap_bytes_max`]).
 //! - Records and other long byte fields are never copied: decoded they are slices of the frame, encoded they are
-//!   chunks of their own, for a vectored write.
+//!   chunks of their own, for a vectored write. Records of a fetch may even stay in their file ([`Stored`]).
 //! - A value that a version cannot express is an error, unless Kafka's schema says that it may be left out.
 //!
 //! Start reading at [`request`], then [`Reader`]; `build/table.rs` explains the tables.
@@ -55,6 +55,7 @@ pub use api::{ApiKey, Request, Response};
 pub use arbitrary::{Arbitrary, Source};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use error_code::ErrorCode;
+pub use fleuve_base::{FileRange, Stored};
 pub use frame::FrameReader;
 pub use header::{RequestHeader, RequestPrefix};
 pub use message::Message;

@@ -1,6 +1,7 @@
 //! Reading Kafka's primitive types from a frame, within its bounds and its memory budget.
 
 use bytes::Bytes;
+use fleuve_base::Stored;
 
 use crate::limits::heap_bytes_max;
 use crate::{DecodeError, DecodeErrorKind, Message, Uuid};
@@ -179,6 +180,11 @@ impl Reader {
     pub fn bytes(&mut self, flexible: bool) -> Result<Bytes> {
         let value = self.nullable_bytes(flexible)?;
         value.ok_or_else(|| self.error(DecodeErrorKind::Null))
+    }
+
+    /// As [`Reader::nullable_bytes`]: what has been received is in memory.
+    pub fn nullable_stored(&mut self, flexible: bool) -> Result<Option<Stored>> {
+        Ok(self.nullable_bytes(flexible)?.map(Stored::from))
     }
 
     /// An array or null, whose elements take at least `bytes_min` bytes each.

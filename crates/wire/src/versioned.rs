@@ -5,6 +5,7 @@
 //! [`ConsumerProtocolAssignment`]: crate::messages::consumer_protocol_assignment::ConsumerProtocolAssignment
 
 use bytes::{Bytes, BytesMut};
+use fleuve_base::Stored;
 
 use crate::{DecodeError, DecodeErrorKind, EncodeError, Message, Reader, Writer};
 
@@ -31,6 +32,9 @@ pub fn encode<T: Message>(message: &T, version: i16) -> Result<Bytes, EncodeErro
     writer.i16(version);
     message.encode(&mut writer, version)?;
     let mut out = BytesMut::with_capacity(writer.len());
-    writer.into_chunks().iter().for_each(|chunk| out.extend_from_slice(chunk));
+    for chunk in writer.into_chunks() {
+        let Stored::Memory(bytes) = chunk else { unreachable!("only answers to fetches have chunks in files") };
+        out.extend_from_slice(&bytes);
+    }
     Ok(out.freeze())
 }

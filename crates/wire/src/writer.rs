@@ -1,6 +1,7 @@
 //! Writing Kafka's primitive types into a frame whose long byte fields are not copied.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use fleuve_base::Stored;
 
 use crate::limits::{CHUNK_BYTES_MIN, STRING_BYTES_MAX};
 use crate::{EncodeError, Message, Uuid};
@@ -14,7 +15,7 @@ use crate::{EncodeError, Message, Uuid};
 pub struct Writer {
     buffer: BytesMut,
     /// Byte fields, and the length of the buffer when they came.
-    inserted: Vec<(usize, Bytes)>,
+    inserted: Vec<(usize, Stored)>,
     inserted_bytes: usize,
 }
 
@@ -50,18 +51,27 @@ impl Writer {
     }
 
     /// What has been written, in pieces.
-    pub fn into_chunks(self) -> Vec<Bytes> {
+    pub fn into_chunks(self) -> Vec<Stored> {
         let mut buffer = self.buffer.freeze();
         let mut chunks = Vec::with_capacity(2 * self.inserted.len() + 1);
         let mut cut = 0;
         for (position, bytes) in self.inserted {
             let before = buffer.split_to(position - cut);
             cut = position;
-            chunks.extend((!before.is_empty()).then_some(before));
+            chunks.extend((!before.is_empty()).then_some(before.into()));
             chunks.push(bytes);
         }
-        chunks.extend((!buffer.is_empty()).then_some(buffer));
+        chunks.extend((!buffer.is_empty()).then_some(buffer.into()));
         chunks
+    }
+
+    /// One copy of what has been written.
+    ///
+    /// # Errors
+    /// A part lies in a file that cannot be read.
+    pub fn into_bytes(self) -> std::io::Result<Bytes> {
+        let chunks: std::io::Result<Vec<Bytes>> = self.into_chunks().into_iter().map(Stored::into_bytes).collect();
+        Ok(chunks?.concat().into())
     }
 
     /// Fills in the length of what [`Writer::frame`] began.
@@ -169,14 +179,29 @@ impl Writer {
     pub fn nullable_bytes(&mut self, value: Option<&Bytes>, flexible: bool) -> Result {
         self.wide_length("a byte field", value.map(Bytes::len), flexible)?;
         match value {
-            Some(bytes) if bytes.len() >= CHUNK_BYTES_MIN => self.insert(bytes.clone()),
+            Some(bytes) if bytes.len() >= CHUNK_BYTES_MIN => self.insert(bytes.clone().into()),
             Some(bytes) => self.buffer.put_slice(bytes),
             None => {}
         }
         Ok(())
     }
 
-    fn insert(&mut self, bytes: Bytes) {
+    /// As [`Writer::nullable_bytes`]; what lies in a file is never read.
+    pub fn nullable_stored(&mut self, value: Option<&Stored>, flexible: bool) -> Result {
+        match value {
+            Some(Stored::File(range)) => {
+                self.wide_length("a byte field", Some(range.len()), flexible)?;
+                if !range.is_empty() {
+                    self.insert(Stored::File(range.clone()));
+                }
+                Ok(())
+            }
+            Some(Stored::Memory(bytes)) => self.nullable_bytes(Some(bytes), flexible),
+            None => self.nullable_bytes(None, flexible),
+        }
+    }
+
+    fn insert(&mut self, bytes: Stored) {
         self.inserted_bytes += bytes.len();
         self.inserted.push((self.buffer.len(), bytes));
     }
@@ -231,19 +256,27 @@ impl Writer {
 /// A frame to be sent, its length included, in pieces for a vectored write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedFrame {
-    chunks: Vec<Bytes>,
+    chunks: Vec<Stored>,
     length: usize,
 }
 
 impl EncodedFrame {
     /// The pieces, none of them empty.
-    pub fn chunks(&self) -> &[Bytes] {
-        &self.chunks
+    pub fn into_chunks(self) -> Vec<Stored> {
+        self.chunks
     }
 
-    /// The pieces.
-    pub fn into_chunks(self) -> Vec<Bytes> {
-        self.chunks
+    /// The pieces in memory.
+    ///
+    /// # Errors
+    /// A piece lies in a file that cannot be read: only answers to fetches have such pieces.
+    pub fn into_memory(self) -> std::io::Result<Vec<Bytes>> {
+        self.chunks.into_iter().map(Stored::into_bytes).collect()
+    }
+
+    /// How much memory the pieces hold: less than [`EncodedFrame::len`] if some lie in files.
+    pub fn memory_bytes(&self) -> usize {
+        self.chunks.iter().map(Stored::memory_bytes).sum()
     }
 
     /// Bytes of all pieces; never 0.
@@ -253,7 +286,10 @@ impl EncodedFrame {
     }
 
     /// One copy of all pieces.
+    ///
+    /// # Panics
+    /// As [`EncodedFrame::into_memory`] fails.
     pub fn to_bytes(&self) -> Bytes {
-        self.chunks.concat().into()
+        self.clone().into_memory().expect("pieces in files are sent, not copied").concat().into()
     }
 }

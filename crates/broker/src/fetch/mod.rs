@@ -47,6 +47,7 @@ impl Broker {
         let limits = Limits {
             max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(self.config.fetch_max_bytes as usize),
             committed: request.isolation_level == READ_COMMITTED,
+            files: session.takes_files,
         };
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(limits.max_bytes);
         let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fleuve_journal::{Fetched, Partition};
-use fleuve_wire::ErrorCode;
 use fleuve_wire::messages::fetch_response::{AbortedTransaction, PartitionData};
+use fleuve_wire::{ErrorCode, Stored};
 
 use super::wanted::Wanted;
 use crate::cluster::check_leader_epoch;
@@ -23,6 +22,8 @@ pub(super) struct Limits {
     pub(super) max_bytes: usize,
     /// Only records of decided transactions.
     pub(super) committed: bool,
+    /// Records may be left in their files.
+    pub(super) files: bool,
 }
 
 /// What was read.
@@ -45,7 +46,7 @@ pub(super) fn read(targets: &[Target], limits: Limits) -> Readout {
         };
         readout.failed |= read.is_err() && target.found.is_ok();
         let data = read.unwrap_or_else(|failure| refused(target, failure.code));
-        readout.bytes += data.records.as_ref().map_or(0, Bytes::len);
+        readout.bytes += data.records.as_ref().map_or(0, Stored::len);
         readout.partitions.push(data);
     }
     readout
@@ -65,12 +66,14 @@ fn read_partition(partition: &Partition, wanted: &Wanted, limits: Limits, taken:
     if is_at_end || (taken > 0 && max_bytes == 0) {
         return standing(partition, wanted, offset);
     }
-    let mut fetched = match limits.committed {
-        true => partition.read_committed(offset, max_bytes)?,
-        false => partition.read(offset, max_bytes)?,
+    let mut fetched = match (limits.files, limits.committed) {
+        (true, true) => partition.read_stored_committed(offset, max_bytes)?,
+        (true, false) => partition.read_stored(offset, max_bytes)?,
+        (false, true) => partition.read_committed(offset, max_bytes)?.into(),
+        (false, false) => partition.read(offset, max_bytes)?.into(),
     };
     if taken > 0 && fetched.bytes.len() > max_bytes {
-        (fetched.bytes, fetched.aborted) = (Bytes::new(), vec![]);
+        (fetched.bytes, fetched.aborted) = (Stored::default(), vec![]);
     }
     Ok(data(wanted, limits, fetched))
 }
@@ -87,12 +90,12 @@ fn standing(partition: &Partition, wanted: &Wanted, offset: u64) -> Outcome<Part
         last_stable_offset: partition.last_stable_offset() as i64,
         log_start_offset: log_start_offset as i64,
         aborted_transactions: None,
-        records: Some(Bytes::new()),
+        records: Some(Stored::default()),
         ..Default::default()
     })
 }
 
-fn data(wanted: &Wanted, limits: Limits, fetched: Fetched) -> PartitionData {
+fn data(wanted: &Wanted, limits: Limits, fetched: Fetched<Stored>) -> PartitionData {
     let aborted = |transaction: &fleuve_journal::AbortedTransaction| AbortedTransaction {
         producer_id: transaction.producer_id,
         first_offset: transaction.first_offset as i64,
@@ -118,7 +121,7 @@ fn refused(target: &Target, code: ErrorCode) -> PartitionData {
         high_watermark: -1,
         log_start_offset,
         aborted_transactions: None,
-        records: Some(Bytes::new()),
+        records: Some(Stored::default()),
         ..Default::default()
     }
 }

@@ -32,7 +32,7 @@ pub fn only(response: &FetchResponse) -> PartitionData {
 /// The values of a partition's records.
 pub fn values(data: &PartitionData) -> Vec<String> {
     let mut values = vec![];
-    for batch in Batches::new(data.records.clone().unwrap()) {
+    for batch in Batches::new(data.records.clone().unwrap().into_bytes().unwrap()) {
         for record in &batch.unwrap().records().unwrap() {
             values.push(String::from_utf8(record.unwrap().value.unwrap().to_vec()).unwrap());
         }
@@ -64,7 +64,7 @@ fn batches_come_back_whole_and_byte_for_byte() {
     assert_eq!(values(&data), ["a", "b", "c"]);
     assert_eq!((data.high_watermark, data.last_stable_offset, data.log_start_offset), (3, 3, 0));
     assert_eq!((data.preferred_read_replica, data.aborted_transactions.clone()), (-1, None));
-    assert_eq!(data.records.unwrap()[..stored.as_bytes().len()], bytes_of(&stored));
+    assert_eq!(data.records.unwrap().into_bytes().unwrap()[..stored.as_bytes().len()], bytes_of(&stored));
     assert_eq!(fetched(&world.ask(4, request("orders", 2))), ["c"]);
 }
 

@@ -165,7 +165,7 @@ impl Run {
         assert_eq!((data.error_code, data.high_watermark as usize), (0, model.durable.len()));
         assert_eq!(data.log_start_offset as u64, model.start);
         let (mut next, mut batches) = (offset, 0);
-        for batch in Batches::new(data.records.clone().unwrap()) {
+        for batch in Batches::new(data.records.clone().unwrap().into_bytes().unwrap()) {
             batches += 1;
             for record in &batch.unwrap().records().unwrap() {
                 let record = record.unwrap();

@@ -1,15 +1,18 @@
 //! Many connections, slow ones, and the end of all.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
 use fleuve_record::BatchBuilder;
 use fleuve_server::{Bound, Limits, ListenerConfig, ServerConfig};
 use fleuve_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
-use fleuve_wire::{ApiKey, Response};
+use fleuve_wire::{ApiKey, Response, response};
 
 use crate::world::{Client, World, config, metadata, socket};
+
+/// Bytes of a large batch.
+const BATCH_BYTES: usize = 1 << 20;
 
 #[test]
 fn a_thousand_connections_are_served_and_forgotten() {
@@ -90,7 +93,6 @@ fn half_requests_do_not_hold_more_than_the_budget() {
 /// while the answer to the fetch before still waits for its reader.
 #[test]
 fn what_comes_behind_a_fetch_is_looked_at_when_its_answer_has_been_taken() {
-    const BATCH_BYTES: usize = 1 << 20;
     let world = World::with_limits(Limits { responses_bytes: 256 << 20, ..Limits::default() });
     let log = world.broker.log();
     let topic = log.create_topic("large", 1, Default::default()).expect("is new");
@@ -120,6 +122,42 @@ fn what_comes_behind_a_fetch_is_looked_at_when_its_answer_has_been_taken() {
         assert_eq!(partition.error_code, 0);
         assert!(partition.records.as_ref().map_or(0, |records| records.len()) >= least);
     }
+}
+
+#[test]
+fn a_segment_that_is_removed_while_a_slow_reader_takes_it_arrives_whole() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let world = World::on_disk(directory.path());
+    let log = world.broker.log();
+    let topic = log.create_topic("large", 1, Default::default()).expect("is new");
+    let partition = topic.partition(0).expect("is there");
+    let mut last = None;
+    for number in 0..24 {
+        let mut batch = BatchBuilder::new();
+        batch.append(0, None, Some(&vec![number; BATCH_BYTES]), &[]).expect("fits");
+        last = Some(partition.append(batch.finish().expect("has a record")).expect("is appended").ticket);
+    }
+    last.expect("there are some").wait().expect("is durable");
+    let stored = partition.read(0, 20 * BATCH_BYTES).expect("is there").bytes;
+    let mut client = world.connect();
+    let mut asked = fetch("large");
+    (asked.max_bytes, asked.topics[0].partitions[0].partition_max_bytes) = (i32::MAX, 20 * BATCH_BYTES as i32);
+    let id = client.send(11, asked);
+    let mut begin = [0; 4];
+    client.stream.read_exact(&mut begin).expect("an answer begins");
+    let held = world.metric("fleuve_response_bytes_held");
+    assert!((1..4096).contains(&held), "{held} bytes of memory are held for what lies in a file");
+    log.delete_topic("large").expect("is there");
+    let mut frame = vec![0; u32::from_be_bytes(begin) as usize];
+    for part in frame.chunks_mut(100_000) {
+        client.stream.read_exact(part).expect("more of it");
+        std::thread::yield_now();
+    }
+    let (found, response) = response::decode(ApiKey::Fetch, 11, frame.into()).expect("is a response");
+    let Response::Fetch(answer) = response else { panic!("not a fetch") };
+    let records = answer.responses[0].partitions[0].records.clone().expect("records");
+    assert!(found == id && records.len() > 19 * BATCH_BYTES);
+    assert!(records.into_bytes().expect("they are in memory") == stored);
 }
 
 /// All of a topic's first partition.

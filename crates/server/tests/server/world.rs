@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,8 +39,17 @@ impl World {
 
     /// As configured.
     pub fn new(config: ServerConfig) -> Self {
-        let env = Env { fs: Arc::new(MemoryFs::new()), ..Env::system() };
-        let log = Log::open(env.clone(), "/data".as_ref(), LogOptions::default()).expect("a log");
+        Self::over(Env { fs: Arc::new(MemoryFs::new()), ..Env::system() }, "/data".as_ref(), config)
+    }
+
+    /// One listener without TLS and login, over a log in this directory.
+    pub fn on_disk(directory: &Path) -> Self {
+        let listeners = vec![ListenerConfig::plain("kafka", "127.0.0.1:0")];
+        Self::over(Env::system(), directory, ServerConfig { listeners, ..config() })
+    }
+
+    fn over(env: Env, directory: &Path, config: ServerConfig) -> Self {
+        let log = Log::open(env.clone(), directory, LogOptions::default()).expect("a log");
         let broker = Broker::open(env, log, BrokerConfig::default()).expect("a broker");
         let bound = Bound::open(&config).expect("free ports");
         let addresses = bound.addresses().into_iter().map(|(_, address)| address).collect();

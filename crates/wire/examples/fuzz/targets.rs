@@ -81,6 +81,10 @@ fn run_request(frame: Bytes, allocated: &dyn Fn() -> usize) -> Result<Done, Stri
     Ok(done)
 }
 
+fn joined(writer: Writer) -> Result<Bytes, String> {
+    writer.into_bytes().map_err(|error| error.to_string())
+}
+
 /// What has been decoded encodes to bytes that decode to what encodes to the same bytes. (Bytes are compared
 /// because a float may be NaN.) A string in a flexible version may be longer than what is ever sent.
 fn same_again<T>(
@@ -93,13 +97,13 @@ fn same_again<T>(
         Err(error) if error.contains("longer than the protocol can express") => return Ok(()),
         other => other.map_err(|error| format!("what was decoded cannot be encoded: {error}"))?,
     }
-    let first: Bytes = writer.into_chunks().concat().into();
+    let first = joined(writer)?;
     let mut reader = fleuve_wire::Reader::new(first.clone());
     let again = decode(&mut reader).map_err(|error| format!("what was encoded cannot be decoded: {error}"))?;
     let mut writer = Writer::new();
     encode_again(&mut writer, &again)?;
     let left = reader.remaining();
-    let same = left == 0 && first == writer.into_chunks().concat();
+    let same = left == 0 && first == joined(writer)?;
     if same { Ok(()) } else { Err(format!("encoded again it differs ({left} bytes left)")) }
 }
 

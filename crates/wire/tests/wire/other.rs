@@ -15,7 +15,7 @@ const COMPARED_MIN: u64 = 220;
 fn encoded(write: impl FnOnce(&mut Writer)) -> Bytes {
     let mut writer = Writer::new();
     write(&mut writer);
-    writer.into_chunks().concat().into()
+    writer.into_bytes().expect("in memory")
 }
 
 /// The other implementation's reading of a body; none if it does not have the API in this version.

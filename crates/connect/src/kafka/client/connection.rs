@@ -136,7 +136,8 @@ impl Connection {
         self.correlation_id = self.correlation_id.wrapping_add(1);
         let frame = request::encode(version, self.correlation_id, Some(CLIENT_ID), request)
             .map_err(|error: EncodeError| Error::internal(format!("{}: {error}", request.api_key().name())))?;
-        self.send(frame.chunks())?;
+        let chunks = frame.into_memory().map_err(|error| Error::io("read a request", &error))?;
+        self.send(&chunks)?;
         loop {
             if let Some(frame) = self.frames.next_frame().map_err(|error| self.undecodable(&error))? {
                 let answered = response::correlation_id(&frame).map_err(|error| self.undecodable(&error))?;

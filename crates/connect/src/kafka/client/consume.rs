@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use fleuve_base::Result;
+use fleuve_base::{Error, Result};
 use fleuve_record::{Attributes, BatchView, Batches, Record};
 use fleuve_wire::ErrorCode;
 use fleuve_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
@@ -114,7 +114,9 @@ impl Records {
             None,
         )?;
         let mut aborted = Aborted::new(&data);
-        for batch in Batches::new(whole_batches(data.records.unwrap_or_default())) {
+        let records = data.records.unwrap_or_default().into_bytes();
+        let records = records.map_err(|error| Error::io("read what was fetched", &error))?;
+        for batch in Batches::new(whole_batches(records)) {
             let batch = batch?;
             batch.verify_crc()?;
             if !aborted.hides(&batch) {
