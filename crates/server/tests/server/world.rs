@@ -43,9 +43,9 @@ impl World {
     }
 
     /// One listener without TLS and login, over a log in this directory.
-    pub fn on_disk(directory: &Path) -> Self {
+    pub fn on_disk(directory: &Path, limits: Limits) -> Self {
         let listeners = vec![ListenerConfig::plain("kafka", "127.0.0.1:0")];
-        Self::over(Env::system(), directory, ServerConfig { listeners, ..config() })
+        Self::over(Env::system(), directory, ServerConfig { listeners, limits, ..config() })
     }
 
     fn over(env: Env, directory: &Path, config: ServerConfig) -> Self {
