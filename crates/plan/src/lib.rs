@@ -27,6 +27,8 @@ pub mod settings;
 
 pub use connector::{SinkSpec, SourceSpec, TableOptions, WatermarkSpec, bad_records_schema};
 pub use expr::{BinaryOp, Expr, Literal, Value};
-pub use operator::{AggregateCall, Interval, JoinKind, Operator, SortKey, TimeAttribute, Window, WindowInput};
+pub use operator::{
+    AggregateCall, Interval, JoinKind, Operator, SampleMethod, SortKey, TimeAttribute, Window, WindowInput,
+};
 pub use pipeline::{Changelog, Node, NodeId, Pipeline};
 pub use settings::Settings;

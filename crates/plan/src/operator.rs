@@ -121,6 +121,18 @@ pub enum Operator {
         /// Also append the element's number from 1 (`WITH ORDINALITY`).
         ordinality: bool,
     },
+    /// Some of the input's rows, chosen by chances that are functions of a row's content and the seed: the same rows after
+    /// a restart, in any order, on any number of workers. Rows of equal content are chosen together.
+    Sample {
+        /// How they are chosen.
+        method: SampleMethod,
+        /// The columns whose content decides (positions).
+        columns: Vec<usize>,
+        /// What the chances are drawn from.
+        seed: u64,
+        /// A sample of a fixed size is emitted when the input ends, not as changes on the way.
+        at_end: bool,
+    },
     /// The first rows of the input in epoch order; ends its pipeline when full, if it is the last operator.
     Limit {
         /// Rows skipped.
@@ -160,6 +172,7 @@ impl Operator {
             Operator::LookupJoin { .. } => "LookupJoin",
             Operator::Union => "Union",
             Operator::Unnest { .. } => "Unnest",
+            Operator::Sample { .. } => "Sample",
             Operator::Limit { .. } => "Limit",
             Operator::Sort { .. } => "Sort",
             Operator::Sink(_) => "Sink",
@@ -267,6 +280,41 @@ pub struct Interval {
     pub lower_ms: i64,
     /// Upper bound of `right.time - left.time`, in milliseconds.
     pub upper_ms: i64,
+}
+
+/// How rows are sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum SampleMethod {
+    /// Each row by itself. Keeps no state.
+    Bernoulli {
+        /// With this probability, 0 to 1.
+        probability: f64,
+    },
+    /// So many rows, any of them as likely, of an append-only input.
+    Reservoir {
+        /// Their number.
+        rows: u64,
+    },
+    /// So many rows without replacement, each drawn in proportion to its weight, of an append-only input.
+    Weighted {
+        /// The column of the weight, a number (position).
+        weight: usize,
+        /// Their number.
+        rows: u64,
+    },
+}
+
+impl SampleMethod {
+    /// The most rows of a sample of a fixed size, which is kept in memory.
+    pub const ROWS_MAX: u64 = 1 << 20;
+
+    /// The size of the sample, if it is fixed.
+    pub fn rows(&self) -> Option<u64> {
+        match self {
+            SampleMethod::Bernoulli { .. } => None,
+            SampleMethod::Reservoir { rows } | SampleMethod::Weighted { rows, .. } => Some(*rows),
+        }
+    }
 }
 
 /// One key of a sort.

@@ -7,7 +7,7 @@ use fleuve_base::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::expr::Expr;
-use crate::operator::Operator;
+use crate::operator::{Operator, SampleMethod};
 use crate::settings::Settings;
 
 /// A node's place in [`Pipeline::nodes`]; stable over restarts, since the plan is stored.
@@ -130,6 +130,10 @@ fn columns_read(operator: &Operator) -> Vec<usize> {
         Operator::LookupJoin { input_keys, .. } => of(input_keys),
         Operator::Normalize { keys, order } => keys.iter().chain(order).copied().collect(),
         Operator::Unnest { column, .. } => vec![*column],
+        Operator::Sample { method: SampleMethod::Weighted { weight, .. }, columns, .. } => {
+            columns.iter().chain([weight]).copied().collect()
+        }
+        Operator::Sample { columns, .. } => columns.clone(),
         Operator::Sort { keys, .. } => keys.iter().map(|key| key.column).collect(),
         _ => vec![],
     }

@@ -11,6 +11,7 @@ use crate::operators::clocked_window::ClockedWindow;
 use crate::operators::join::{Join, JoinInput, JoinSpec};
 use crate::operators::limit::Limit;
 use crate::operators::normalize::Normalize;
+use crate::operators::sample::{Chances, Reservoir};
 use crate::operators::sort::Sort;
 use crate::operators::values::Values;
 use crate::operators::window_aggregate::WindowAggregate;
@@ -45,6 +46,10 @@ pub fn create(
         }
         Operator::Join { .. } => Box::new(Join::new(join_spec(node, inputs)?, context)?),
         Operator::WindowJoin { .. } => Box::new(WindowJoin::new(window_join_spec(node, inputs)?, context)?),
+        Operator::Sample { method, columns, seed, at_end } => {
+            let chances = Chances::new(columns, *seed);
+            Box::new(Reservoir::new(*method, chances, *at_end, output, share)?)
+        }
         Operator::Limit { skip, fetch } => Box::new(Limit::new(*skip, *fetch, output, share)),
         Operator::Sort { keys, skip, fetch } => Box::new(Sort::new(keys, *skip, *fetch, output, share)),
         other => return Err(Error::internal(format!("{other:?} is no stateful operator"))),

@@ -10,6 +10,7 @@ pub mod keyed_state;
 pub mod limit;
 pub mod lookup_join;
 pub mod normalize;
+pub mod sample;
 pub mod sort;
 #[cfg(test)]
 pub mod testing;

@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use arrow::array::RecordBatch;
 use fleuve_base::{Error, Result};
 use fleuve_functions::compile::{Calc, ClockCell, CompileContext};
-use fleuve_plan::{Expr, Node, NodeId, Operator, Pipeline, TimeAttribute, WindowInput};
+use fleuve_plan::{Expr, Node, NodeId, Operator, Pipeline, SampleMethod, TimeAttribute, WindowInput};
 use timely::dataflow::Scope;
 use timely::dataflow::operators::core::Concatenate;
 use timely::dataflow::operators::{Probe, probe};
@@ -78,6 +78,7 @@ fn is_stateless(operator: &Operator, _pipeline: &Pipeline) -> bool {
         Operator::Calc { predicate, projection } => !predicate.iter().chain(projection).any(reads_clock),
         Operator::AssignWindow { time, .. } => matches!(time, TimeAttribute::Event(_)),
         Operator::LookupJoin { .. } | Operator::Unnest { .. } => true,
+        Operator::Sample { method, .. } => method.rows().is_none(),
         _ => false,
     }
 }
@@ -236,6 +237,11 @@ impl<'scope> Builder<'_, 'scope> {
                 let unnest = operators::unnest::Unnest::new(&input, *column, *outer, *ordinality, output)?;
                 Ok(Box::new(move |batch| unnest.apply(&batch)))
             }
+            Operator::Sample { method: SampleMethod::Bernoulli { probability }, columns, seed, .. } => {
+                let chances = operators::sample::Chances::new(columns, *seed);
+                let bernoulli = operators::sample::Bernoulli::new(chances, *probability);
+                Ok(Box::new(move |batch| bernoulli.apply(&batch)))
+            }
             other => Err(Error::internal(format!("{} has state", operator_name(other)))),
         }
     }
@@ -359,6 +365,7 @@ pub fn operator_name(operator: &Operator) -> &'static str {
         Operator::LookupJoin { .. } => "LookupJoin",
         Operator::Union => "Union",
         Operator::Unnest { .. } => "Unnest",
+        Operator::Sample { .. } => "Sample",
         Operator::Limit { .. } => "Limit",
         Operator::Sort { .. } => "Sort",
         Operator::Sink(_) => "Sink",

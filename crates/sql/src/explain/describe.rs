@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use fleuve_plan::{
-    AggregateCall, Expr, Interval, JoinKind, Node, NodeId, Operator, Pipeline, SinkSpec, SourceSpec, TimeAttribute,
-    Window, WindowInput,
+    AggregateCall, Expr, Interval, JoinKind, Node, NodeId, Operator, Pipeline, SampleMethod, SinkSpec, SourceSpec,
+    TimeAttribute, Window, WindowInput,
 };
 
 use super::changes;
@@ -53,6 +53,7 @@ pub fn describe(pipeline: &Pipeline, id: NodeId) -> (String, Vec<String>) {
         Operator::Unnest { column, outer, .. } => {
             (format!("{}{}", name(*column), if *outer { " (outer)" } else { "" }), vec![])
         }
+        Operator::Sample { method, at_end, .. } => (sample(method, *at_end, &name), vec![]),
         Operator::Limit { skip, fetch } => (limit(*skip, *fetch), vec![]),
         Operator::Sort { keys, skip, fetch } => {
             let keys =
@@ -224,6 +225,15 @@ fn output_name(spec: &SourceSpec, position: usize) -> String {
     spec.output.get(position).map_or_else(|| format!("#{position}"), |expr| expr.display_with(&name))
 }
 
+fn sample(method: &SampleMethod, at_end: bool, name: &dyn Fn(usize) -> String) -> String {
+    let when = if at_end { ", at the end" } else { ", as changes" };
+    match method {
+        SampleMethod::Bernoulli { probability } => format!("each row with probability {probability}"),
+        SampleMethod::Reservoir { rows } => format!("{rows} rows{when}"),
+        SampleMethod::Weighted { weight, rows } => format!("{rows} rows by weight {}{when}", name(*weight)),
+    }
+}
+
 fn limit(skip: u64, fetch: Option<u64>) -> String {
     let rows = fetch.map_or_else(|| "all rows".to_owned(), |fetch| format!("{fetch} rows"));
     if skip == 0 { rows } else { format!("{rows} after {skip}") }
@@ -269,6 +279,7 @@ pub fn exchanges(pipeline: &Pipeline, id: NodeId) -> Vec<Option<String>> {
             vec![Some(left_keys), Some(right_keys)]
         }
         Operator::Limit { .. } | Operator::Sort { .. } => vec![Some(&[])],
+        Operator::Sample { method, .. } if method.rows().is_some() => vec![Some(&[])],
         _ => vec![None; node.inputs.len()],
     };
     let one = |(input, keys): (&NodeId, Option<&[usize]>)| {

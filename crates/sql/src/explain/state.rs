@@ -42,6 +42,10 @@ pub fn state_of(pipeline: &Pipeline, id: NodeId) -> Option<State> {
         Operator::Aggregate { .. } => state("one group for each key", lasting(pipeline, id)),
         Operator::Normalize { .. } => state("the last row of each key", "the table's keys".to_owned()),
         Operator::LookupJoin { table, .. } => state(&format!("the table `{}`", table.table), "its size".to_owned()),
+        Operator::Sample { method, .. } => {
+            let rows = method.rows()?;
+            state("the sample", format!("its rows, {rows}"))
+        }
         Operator::Sort { skip, fetch: Some(fetch), .. } => {
             state("the first rows", format!("their number, {}", skip.saturating_add(*fetch)))
         }

@@ -203,11 +203,13 @@ impl Level {
 /// - `ROW<…>`: `STRUCT<…>`;
 /// - `MAP[…]`: `MAP(…)`;
 /// - `WITH LOCAL TIME ZONE`: `WITH TIME ZONE` (there is no other zoned type in Flink);
+/// - `TABLESAMPLE RESERVOIR (n ROWS)`, and other methods that are not standard: `TABLESAMPLE ((RESERVOIR, n))`;
 /// - the unit in `TIMESTAMPDIFF(SECOND, …)` and `TIMESTAMPADD`: a string.
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut map_ends = vec![];
     let mut keys_end = None;
+    let mut sample_end = None;
     for (at, token) in tokens.iter().enumerate() {
         let symbol = |symbol: Token| TokenWithSpan::new(symbol, token.span);
         if is_table_argument(&tokens, at) || is_local_of_time_zone(&tokens, at) {
@@ -215,6 +217,17 @@ fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
         if keys_end == Some(at) {
             kept.push(symbol(Token::RParen));
+        }
+        if let Some(end) = end_of_sample(&tokens, at) {
+            sample_end = Some(end);
+            kept.extend([symbol(Token::LParen), symbol(Token::LParen)]);
+        } else if at > 0 && end_of_sample(&tokens, at - 1).is_some() {
+            kept.push(symbol(Token::Comma));
+            continue;
+        } else if sample_end == Some(at) {
+            kept.push(symbol(Token::RParen));
+        } else if sample_end == Some(at + 1) && word_at(&tokens, at, "ROWS") {
+            continue;
         }
         if is_partition_argument(&tokens, at) {
             kept.push(symbol(Token::Comma));
@@ -243,6 +256,21 @@ fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 
 fn token_at(tokens: &[TokenWithSpan], at: usize) -> Option<&Token> {
     tokens.get(at).map(|token| &token.token)
+}
+
+/// Where the arguments of a sampling method that sqlparser does not know end, if its name stands here.
+fn end_of_sample(tokens: &[TokenWithSpan], at: usize) -> Option<usize> {
+    const KNOWN: [&str; 4] = ["BERNOULLI", "SYSTEM", "ROW", "BLOCK"];
+    let named = at > 0
+        && word_at(tokens, at - 1, "TABLESAMPLE")
+        && matches!(token_at(tokens, at), Some(Token::Word(_)))
+        && token_at(tokens, at + 1) == Some(&Token::LParen);
+    if !named || KNOWN.iter().any(|known| word_at(tokens, at, known)) {
+        return None;
+    }
+    let end = (at + 2..tokens.len()).find(|at| tokens[*at].token == Token::RParen)?;
+    let nested = tokens[at + 2..end].iter().any(|token| token.token == Token::LParen);
+    (!nested).then_some(end)
 }
 
 /// Index of the bracket that closes the one at `open`; past the end if there is none.

@@ -382,6 +382,7 @@ fn qualified_fields(schema: &DFSchema) -> Vec<(Option<TableReference>, FieldRef)
     schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect()
 }
 
-fn only(inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> {
+/// The input of a node that has one.
+pub fn only(inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> {
     inputs.into_iter().next().ok_or_else(|| external(Error::internal("an operator lost its input")))
 }

@@ -13,6 +13,7 @@ use super::errors::{at_opt, from_datafusion};
 use super::extension::{self, SystemTime, UnnestCall, WindowFunction, node_of};
 use super::lower_expr::Scope;
 use super::relation::{Base, Graph, GraphNode, PENDING, Pending, Relation, Step, Time, in_milliseconds, window_fields};
+use super::sample::Sample;
 use super::scan::inline_computed;
 use super::table::BoundTable;
 use super::typing::place_of_exprs;
@@ -63,6 +64,9 @@ impl Lowering {
         }
         if let Some(call) = node_of::<UnnestCall>(plan) {
             return self.unnest_alone(call);
+        }
+        if let Some(sample) = node_of::<Sample>(plan) {
+            return self.sample(sample);
         }
         match node_of::<extension::Unnest>(plan) {
             Some(unnest) => self.unnest(unnest),

@@ -33,6 +33,7 @@ mod prepare;
 mod refuse;
 mod relation;
 mod relation_planner;
+mod sample;
 mod scan;
 mod sink;
 mod sql_function;

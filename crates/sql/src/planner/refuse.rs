@@ -128,8 +128,9 @@ pub fn check_table_factor(factor: &TableFactor) -> Result<()> {
             Err(unsupported("this form of time travel", "write FOR SYSTEM_TIME AS OF", span))
         }
         TableFactor::NestedJoin { table_with_joins, .. } => check_joins(table_with_joins),
-        TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
-            Err(unsupported("TABLESAMPLE", "a condition on a hash of the key keeps a share of the rows", span))
+        TableFactor::Table { sample: Some(_), args, version, .. } if args.is_some() || version.is_some() => {
+            let hint = "sample a table or a subquery: FROM (SELECT …) TABLESAMPLE BERNOULLI (10)";
+            Err(unsupported("TABLESAMPLE of a table function or a version of a table", hint, span))
         }
         TableFactor::Table { .. } | TableFactor::Derived { .. } | TableFactor::UNNEST { .. } => Ok(()),
         _ => Err(unsupported("this kind of table", "FROM takes tables, views, subqueries and window functions", span)),

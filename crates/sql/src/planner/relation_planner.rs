@@ -11,6 +11,7 @@ use sqlparser::ast::{
 
 use super::errors::{at_opt, external, unknown_column};
 use super::extension::{SystemTime, UnnestCall, WindowFunction, plan_of};
+use super::sample;
 use crate::parser::{byte_range, place};
 
 /// Plans the relations of the dialect.
@@ -31,6 +32,13 @@ impl RelationPlanner for FlinkRelationPlanner {
             }
             TableFactor::Table { name, alias, version: Some(TableVersion::ForSystemTimeAsOf(time)), .. } => {
                 planned(system_time(name, &time, context)?, alias)
+            }
+            TableFactor::Table { name, alias, sample: Some(kind), .. } => {
+                planned(sample::plan(&kind, context.plan(plain_table(name))?, context)?, alias)
+            }
+            TableFactor::Derived { lateral, subquery, alias, sample: Some(kind) } => {
+                let factor = TableFactor::Derived { lateral, subquery, alias: None, sample: None };
+                planned(sample::plan(&kind, context.plan(factor)?, context)?, alias)
             }
             TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
                 planned(unnest(array_exprs, with_ordinality, context)?, alias)
@@ -241,7 +249,8 @@ impl WindowCall {
     }
 }
 
-fn column_of(ident: &ast::Ident, schema: &DFSchema) -> Result<Column> {
+/// The column of a schema that a name means.
+pub fn column_of(ident: &ast::Ident, schema: &DFSchema) -> Result<Column> {
     match schema.qualified_field_with_unqualified_name(&ident.value) {
         Ok((qualifier, field)) => Ok(Column::new(qualifier.cloned(), field.name())),
         Err(_) => {

@@ -3,4 +3,5 @@
 mod changelogs;
 mod dead_letters;
 mod net;
+mod samples;
 mod world;
