@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An open file. Reads and writes name their position; nothing is buffered.
 pub trait File: Send + Sync {
@@ -162,13 +163,23 @@ impl Fs for OsFs {
 
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Box::new(file))),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
         }
+        Ok(None)
     }
 }
+
+/// How often a lock is tried. A process that is just being started by the last holder has its descriptors until it runs
+/// another program, and with them the lock: that passes within milliseconds.
+const LOCK_TRIES: u32 = 20;
+
+/// The pause after a try.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 struct OsFile(std::fs::File);
 
