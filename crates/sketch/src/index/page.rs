@@ -29,11 +29,14 @@ pub(super) struct Page {
 /// What an inner page knows of a child; nothing (0, 0) in a leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Child {
+    /// Its number.
     pub page: u32,
+    /// The rows below it.
     pub rows: u64,
 }
 
 impl Page {
+    /// A page without entries.
     pub fn new(is_leaf: bool) -> Self {
         let mut page = Page { bytes: Box::new([0; PAGE_BYTES]) };
         page.bytes[0] = if is_leaf { LEAF } else { INNER };
@@ -41,10 +44,12 @@ impl Page {
         page
     }
 
+    /// The page as it is stored.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..]
     }
 
+    /// Whether its entries are keys of rows, not children.
     #[inline]
     pub fn is_leaf(&self) -> bool {
         self.bytes[0] == LEAF

@@ -125,19 +125,14 @@ macro_rules! hashed {
     )*};
 }
 
-/// Infallible.
-fn done((): ()) -> Result<()> {
-    Ok(())
-}
-
 hashed! {
-    AmsF0: |own, item, _weight| done(own.update(item)); |items| done(own.update_all(items)); AmsF0::from_bytes, AmsF0::merge_bytes;
-    Bjkst: |own, item, _weight| done(own.update(item)); |items| done(own.update_all(items)); Bjkst::from_bytes, Bjkst::merge_bytes;
-    Hll: |own, item, _weight| done(own.update(item)); |items| done(own.update_all(items)); Hll::from_bytes, |own, bytes| own.merge(&Hll::from_bytes(bytes)?);
-    Theta: |own, item, _weight| done(own.update(item)); |items| done(own.update_all(items)); read_theta, |own, bytes| done(own.merge_set(&ThetaSet::from_bytes(bytes)?));
-    AmsF2: |own, item, weight| done(own.update_weighted(item, weight)); |items| done(own.update_all(items)); AmsF2::from_bytes, AmsF2::merge_bytes;
+    AmsF0: |own, item, _weight| { own.update(item); Ok(()) }; |items| { own.update_all(items); Ok(()) }; AmsF0::from_bytes, AmsF0::merge_bytes;
+    Bjkst: |own, item, _weight| { own.update(item); Ok(()) }; |items| { own.update_all(items); Ok(()) }; Bjkst::from_bytes, Bjkst::merge_bytes;
+    Hll: |own, item, _weight| { own.update(item); Ok(()) }; |items| { own.update_all(items); Ok(()) }; Hll::from_bytes, |own, bytes| own.merge(&Hll::from_bytes(bytes)?);
+    Theta: |own, item, _weight| { own.update(item); Ok(()) }; |items| { own.update_all(items); Ok(()) }; read_theta, |own, bytes| { own.merge_set(&ThetaSet::from_bytes(bytes)?); Ok(()) };
+    AmsF2: |own, item, weight| { own.update_weighted(item, weight); Ok(()) }; |items| { own.update_all(items); Ok(()) }; AmsF2::from_bytes, AmsF2::merge_bytes;
     CountMin: |own, item, _weight| own.update(item); |items| own.update_all(items); CountMin::from_bytes, |own, bytes| own.merge(&CountMin::from_bytes(bytes)?);
-    CountSketch: |own, item, weight| done(own.update_weighted(item, weight)); |items| done(own.update_all(items));
+    CountSketch: |own, item, weight| { own.update_weighted(item, weight); Ok(()) }; |items| { own.update_all(items); Ok(()) };
         CountSketch::from_bytes, |own, bytes| own.merge(&CountSketch::from_bytes(bytes)?);
 }
 
