@@ -27,6 +27,12 @@ impl Estimate {
         Estimate { value, low: value - half_width, high: value + half_width }
     }
 
+    /// A value that is at most this share of the truth away from it.
+    pub fn within(value: f64, error: f64) -> Self {
+        let high = if error < 1.0 { value / (1.0 - error) } else { f64::INFINITY };
+        Estimate { value, low: value / (1.0 + error), high }
+    }
+
     /// All of it `factor` (not negative) times as large.
     pub fn times(self, factor: f64) -> Self {
         Estimate { value: self.value * factor, low: self.low * factor, high: self.high * factor }

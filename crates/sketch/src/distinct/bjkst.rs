@@ -222,10 +222,7 @@ impl Bjkst {
         if self.copies.iter().all(|copy| copy.level == 0) {
             return Estimate::exact(value);
         }
-        let error = self.shape.error;
-        // The truth d is within ε·d of the estimate.
-        let high = if error < 1.0 { value / (1.0 - error) } else { f64::INFINITY };
-        Estimate { value, low: value / (1.0 + error), high }
+        Estimate::within(value, self.shape.error)
     }
 
     /// The level z of the first copy: items arrive in B with probability 2⁻ᶻ.

@@ -151,11 +151,7 @@ impl Hll {
     pub fn estimate(&self) -> Estimate {
         match &self.state {
             State::Sparse(coupons) => Estimate::exact(estimate_sparse(coupons.len() as f64)),
-            State::Dense(registers) => {
-                let value = estimate(registers);
-                let error = BOUND_ERRORS * self.standard_error();
-                Estimate { value, low: value / (1.0 + error), high: value / (1.0 - error) }
-            }
+            State::Dense(registers) => Estimate::within(estimate(registers), BOUND_ERRORS * self.standard_error()),
         }
     }
 

@@ -200,9 +200,7 @@ impl AmsF2 {
         let size = self.shape.hashes_a_mean * LANES;
         let mean = |counters: &[i64]| counters.iter().map(square).sum::<f64>() / size as f64;
         let value = median(&mut counters.chunks(size).map(mean).collect::<Vec<_>>());
-        let error = self.shape.error;
-        let high = if error < 1.0 { value / (1.0 - error) } else { f64::INFINITY };
-        Estimate { value, low: value / (1.0 + error), high }
+        Estimate::within(value, self.shape.error)
     }
 
     /// How many bytes this summary holds, without what it shares with others.
