@@ -39,6 +39,7 @@ pub(crate) fn source_spec(pairs: &[(&str, &str)], physical: &Arc<Schema>) -> Sou
         predicate: None,
         output: vec![],
         primary_key: vec![],
+        order: fleuve_plan::ReadOrder::Stored,
     }
 }
 

@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod commands;
 mod config;
+mod estimates;
 mod launch;
 mod live;
 mod output;

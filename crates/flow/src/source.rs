@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 use fleuve_base::{Error, Place, Result};
-use fleuve_plan::{Literal, bad_records_schema};
+use fleuve_plan::{Control, Literal, bad_records_schema};
 use serde::{Deserialize, Serialize};
 
 /// A piece of a source, in numbers whose meaning the source knows. It is what the epoch journal records, so reading a
@@ -80,6 +80,21 @@ pub trait Source: Send + Sync {
     /// How far it is, for a progress bar: (done, all) in bytes or rows; `None` where there is no end.
     fn progress(&self) -> Option<(u64, u64)> {
         None
+    }
+
+    /// Does what a user asks while it is read.
+    ///
+    /// # Errors
+    /// E201, if its groups have no rates; else what is wrong with the group or the rate.
+    fn control(&self, control: &Control) -> Result<()> {
+        let _ = control;
+        Err(Error::unsupported("E201", "the groups of this query are not read at rates of their own")
+            .with_hint("rates are for SELECT ONLINE … GROUP BY the columns of an index"))
+    }
+
+    /// Whether a chunk can be read again without reading what comes before it.
+    fn seekable(&self) -> bool {
+        true
     }
 
     /// Records that are there but not yet claimed, if known.

@@ -223,6 +223,7 @@ fn pipeline(workers: usize, count: bool) -> Pipeline {
         predicate: Some(even),
         output: vec![Expr::Column(0)],
         primary_key: vec![],
+        order: fleuve_plan::ReadOrder::Stored,
     };
     let node = |operator, inputs: &[usize], names: &[&str], changelog| Node {
         operator,

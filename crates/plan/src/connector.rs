@@ -70,6 +70,29 @@ pub struct SourceSpec {
     pub output: Vec<Expr>,
     /// Primary key (positions in the full row); empty if none is declared.
     pub primary_key: Vec<usize>,
+    /// The order in which it is read.
+    #[serde(default, skip_serializing_if = "ReadOrder::is_stored")]
+    pub order: ReadOrder,
+}
+
+/// The order in which a table is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadOrder {
+    /// As it is stored.
+    #[default]
+    Stored,
+    /// A table that ends, block by block, every order of the blocks being equally likely. The number of a row's block
+    /// (BIGINT) comes as the last column of the node's output, after those in [`SourceSpec::output`].
+    ShuffledBlocks {
+        /// What the order is drawn from.
+        seed: u64,
+    },
+}
+
+impl ReadOrder {
+    fn is_stored(&self) -> bool {
+        *self == ReadOrder::Stored
+    }
 }
 
 impl SourceSpec {

@@ -21,12 +21,14 @@
 
 pub mod connector;
 pub mod expr;
+pub mod online;
 pub mod operator;
 pub mod pipeline;
 pub mod settings;
 
-pub use connector::{SinkSpec, SourceSpec, TableOptions, WatermarkSpec, bad_records_schema};
+pub use connector::{ReadOrder, SinkSpec, SourceSpec, TableOptions, WatermarkSpec, bad_records_schema};
 pub use expr::{BinaryOp, Expr, Literal, Value};
+pub use online::{Control, OnlineAggregate, OnlineUnit, blocks_schema};
 pub use operator::{
     AggregateCall, Interval, JoinKind, Operator, SampleMethod, SortKey, TimeAttribute, Window, WindowInput,
 };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connector::{SinkSpec, SourceSpec};
 use crate::expr::{Expr, Literal};
+use crate::online::OnlineAggregate;
 use crate::pipeline::NodeId;
 
 /// The operators. Unless stated otherwise a node has one input.
@@ -15,6 +16,12 @@ pub enum Operator {
     /// The records of a source that could not be decoded, as rows of [`bad_records_schema`](crate::bad_records_schema).
     /// No input: the source's decoder hands them in.
     BadRecords {
+        /// The source's node, which comes before this one.
+        source: NodeId,
+    },
+    /// One row for each block that was read of a source in [`ReadOrder::ShuffledBlocks`](crate::ReadOrder): its number, and
+    /// how many blocks there are in all; see [`blocks_schema`](crate::blocks_schema). No input.
+    Blocks {
         /// The source's node, which comes before this one.
         source: NodeId,
     },
@@ -65,6 +72,8 @@ pub enum Operator {
         /// What is computed for each group.
         aggregates: Vec<AggregateCall>,
     },
+    /// Groups by keys what is read in random order, and emits estimates with their intervals again and again.
+    Online(Box<OnlineAggregate>),
     /// Joins two inputs on equality of keys. Output: left columns, then right columns (only left ones for semi and
     /// anti joins).
     Join {
@@ -160,12 +169,14 @@ impl Operator {
         match self {
             Operator::Source(_) => "Source",
             Operator::BadRecords { .. } => "BadRecords",
+            Operator::Blocks { .. } => "Blocks",
             Operator::Normalize { .. } => "Normalize",
             Operator::Values { .. } => "Values",
             Operator::Calc { .. } => "Calc",
             Operator::AssignWindow { .. } => "AssignWindow",
             Operator::WindowAggregate { .. } => "WindowAggregate",
             Operator::Aggregate { .. } => "Aggregate",
+            Operator::Online(_) => "OnlineAggregate",
             Operator::Join { interval: Some(_), .. } => "IntervalJoin",
             Operator::Join { .. } => "Join",
             Operator::WindowJoin { .. } => "WindowJoin",

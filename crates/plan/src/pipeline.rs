@@ -98,10 +98,10 @@ impl Pipeline {
         if node.inputs.iter().any(|input| *input >= id) {
             return Err(Error::internal(format!("node {id} reads a node that comes after it")));
         }
-        if let Operator::BadRecords { source } = &node.operator
+        if let Operator::BadRecords { source } | Operator::Blocks { source } = &node.operator
             && (*source >= id || !matches!(self.nodes[*source].operator, Operator::Source(_)))
         {
-            return Err(Error::internal(format!("node {id} has the bad records of node {source}, which is no source")));
+            return Err(Error::internal(format!("node {id} tells of node {source}, which is no source")));
         }
         let widths: Vec<usize> = node.inputs.iter().map(|i| self.nodes[*i].schema.fields().len()).collect();
         let width: usize = widths.iter().sum();
@@ -124,6 +124,7 @@ fn columns_read(operator: &Operator) -> Vec<usize> {
             let calls = aggregates.iter().flat_map(|call| call.args.iter().copied().chain(call.filter));
             keys.iter().copied().chain(calls).collect()
         }
+        Operator::Online(online) => online.columns_read(),
         Operator::Join { filter, .. } | Operator::WindowJoin { filter, .. } => {
             filter.iter().flat_map(Expr::columns).collect()
         }

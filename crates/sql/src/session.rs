@@ -14,7 +14,7 @@
 
 use arrow::array::RecordBatch;
 use fleuve_base::{Error, Place, Result};
-use fleuve_plan::Pipeline;
+use fleuve_plan::{Control, Pipeline};
 use sqlparser::ast::Query;
 
 use crate::catalog::{Catalog, FunctionDef, TableDef, ViewDef};
@@ -38,6 +38,8 @@ pub enum Outcome {
     Pipeline(Pipeline),
     /// A query, to be run: its rows go to the sink of connector `$result`.
     Query(Pipeline),
+    /// What is asked of the SELECT ONLINE that runs or comes next.
+    Control(Control),
 }
 
 /// Settings and a catalog.
@@ -85,6 +87,8 @@ impl Session {
             Statement::Show(what) => show::show(&self.catalog, &self.settings, what).map(Outcome::Rows),
             Statement::Insert(inserts) => self.insert(inserts).map(Outcome::Pipeline),
             Statement::Query(query) => self.query(query).map(Outcome::Query),
+            Statement::Online(query) => self.online(query).map(Outcome::Query),
+            Statement::Control(control, _) => Ok(Outcome::Control(control.clone())),
             Statement::Explain(what) => self.explain(what).map(Outcome::Explain),
         }
         .map_err(|error| {
@@ -202,6 +206,11 @@ impl Session {
         planner::plan_query(&self.catalog, &self.settings.pipeline(), query).map(|pipeline| self.named(pipeline))
     }
 
+    fn online(&self, query: &Query) -> Result<Pipeline> {
+        let pipeline = planner::plan_online(&self.catalog, &self.settings.pipeline(), self.settings.online(), query)?;
+        Ok(self.named(pipeline))
+    }
+
     fn named(&self, mut pipeline: Pipeline) -> Pipeline {
         if let Some(name) = self.settings.pipeline_name() {
             name.clone_into(&mut pipeline.name);
@@ -213,6 +222,7 @@ impl Session {
         let pipeline = match &what.statement {
             Statement::Insert(inserts) => self.insert(inserts)?,
             Statement::Query(query) => self.query(query)?,
+            Statement::Online(query) => self.online(query)?,
             _ => return Err(Error::input("E001", "only queries and INSERTs can be explained")),
         };
         let options = explain::Options { cost: what.cost, changelog: what.changelog, json: what.json };

@@ -29,6 +29,8 @@ pub enum Kind {
     Bytes,
     /// An IANA time zone or a fixed offset.
     Zone,
+    /// A number above 0 and below 1.
+    Share,
     /// Any text.
     Text,
     /// One of these, in any case.
@@ -68,6 +70,8 @@ pub const KEYS: &[Key] = &[
         Kind::Count(0, u64::MAX >> 1),
         "what hash functions and random choices are drawn from; sketches of one seed can be merged",
     ),
+    key("online.confidence", Kind::Share, "how often the truth is to be in the intervals of SELECT ONLINE; 0.95"),
+    key("online.interval", Kind::Duration, "time between the estimates of SELECT ONLINE; 100 ms"),
     key("execution.runtime-mode", Kind::Choice(&["streaming"]), "only streaming"),
     key(
         "sql-client.execution.result-mode",
@@ -182,6 +186,17 @@ impl SessionSettings {
         self.changed.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
+    /// The settings of SELECT ONLINE.
+    pub fn online(&self) -> OnlineSettings {
+        let defaults = OnlineSettings::default();
+        let confidence = self.get("online.confidence").and_then(|value| value.parse().ok());
+        let interval_ms = self.get("online.interval").and_then(|value| duration(value).ok()).map(millis);
+        OnlineSettings {
+            confidence: confidence.unwrap_or(defaults.confidence),
+            interval_ms: interval_ms.unwrap_or(defaults.interval_ms),
+        }
+    }
+
     /// `pipeline.name`, if set.
     pub fn pipeline_name(&self) -> Option<&str> {
         self.get("pipeline.name")
@@ -214,6 +229,21 @@ impl SessionSettings {
     }
 }
 
+/// How SELECT ONLINE answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OnlineSettings {
+    /// `online.confidence`: how often the truth is to be in an interval, above 0 and below 1.
+    pub confidence: f64,
+    /// `online.interval`: milliseconds between estimates.
+    pub interval_ms: u64,
+}
+
+impl Default for OnlineSettings {
+    fn default() -> Self {
+        OnlineSettings { confidence: 0.95, interval_ms: 100 }
+    }
+}
+
 /// All settings as text for a terminal: name, values, purpose.
 pub fn documentation() -> String {
     let width = KEYS.iter().map(|key| key.name.len()).max().unwrap_or(0);
@@ -234,6 +264,7 @@ impl std::fmt::Display for Kind {
             Kind::Duration => f.write_str("a duration such as '10 s'"),
             Kind::Bytes => f.write_str("a size such as '8 mb'"),
             Kind::Zone => f.write_str("a time zone such as 'Europe/Berlin'"),
+            Kind::Share => f.write_str("a number above 0 and below 1"),
             Kind::Text => f.write_str("a text"),
             Kind::Choice(choices) => f.write_str(&choices.join(" or ")),
             Kind::Ignored(_) => f.write_str("any value"),
@@ -275,6 +306,10 @@ fn check(key: &Key, value: &str) -> Result<()> {
                 .with_hint("a bounded source ends by itself in streaming mode, with the same final answer"))
         }
         Kind::Choice(choices) => Err(wrong(format!("one of {}", choices.join(", ")))),
+        Kind::Share => match value.parse::<f64>() {
+            Ok(share) if share > 0.0 && share < 1.0 => Ok(()),
+            _ => Err(wrong("a number above 0 and below 1".to_owned())),
+        },
         Kind::Text if value.is_empty() => Err(wrong("a text".to_owned())),
         Kind::Text | Kind::Ignored(_) => Ok(()),
     }

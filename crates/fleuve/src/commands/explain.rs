@@ -21,7 +21,7 @@ pub fn run(arguments: &ExplainArguments, json: bool) -> Result<(), Failure> {
         let shown = match session.execute(&statement).map_err(located)? {
             Outcome::Pipeline(pipeline) | Outcome::Query(pipeline) => explain(&pipeline, &options),
             Outcome::Explain(text) => text,
-            Outcome::Done(_) | Outcome::Rows(_) => continue,
+            Outcome::Done(_) | Outcome::Rows(_) | Outcome::Control(_) => continue,
         };
         writeln!(out, "{}", shown.trim_end()).map_err(|e| io_error(&e))?;
     }

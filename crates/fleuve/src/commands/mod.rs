@@ -16,6 +16,7 @@ mod produce;
 mod replay;
 mod run;
 mod serve;
+mod steer;
 mod target;
 mod topic;
 mod user;

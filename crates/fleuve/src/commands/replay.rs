@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use fleuve_base::Result;
+use fleuve_flow::runtime::PipelineStore;
 use fleuve_flow::runtime::replay::{ReplayedNode, replay};
-use fleuve_flow::runtime::{PipelineStore, operator_name};
 
 use crate::args::ReplayArguments;
 use crate::output::{self, Presenter, io_error};
@@ -41,7 +41,7 @@ pub fn run(arguments: &ReplayArguments, as_json: bool) -> Result<()> {
 fn print_node(node: &ReplayedNode, format: crate::args::Format, as_json: bool, out: &mut dyn Write) -> Result<()> {
     let rows: usize = node.batches.iter().map(fleuve_flow::Batch::num_rows).sum();
     if !as_json {
-        let (verb, name) = (if node.input { "in " } else { "out" }, operator_name(&node.operator));
+        let (verb, name) = (if node.input { "in " } else { "out" }, node.operator.name());
         writeln!(out, "{verb}   {name} {} ({rows} rows)", node.table).map_err(|e| io_error(&e))?;
     }
     let changelog = node.batches.iter().any(|batch| batch.weights.is_some());

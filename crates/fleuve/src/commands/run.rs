@@ -1,7 +1,7 @@
 //! `run`, `sql` and `play`: statements in order, pipelines beside each other.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use fleuve_base::{Error, Result, limits};
 use fleuve_flow::runtime::{Handle, Outcome as Ended, StartOptions, end, start};
-use fleuve_plan::{Changelog, Operator, Pipeline};
+use fleuve_plan::{Changelog, Control, Operator, Pipeline};
 use fleuve_sql::session::{Outcome, Session};
 
+use super::steer::Steering;
 use crate::args::{EngineArguments, Format, PlayArguments, RunArguments, SqlArguments};
 use crate::check;
+use crate::estimates::Estimates;
 use crate::launch::start_all;
 use crate::live::Live;
 use crate::output::{self, Presenter, Printer, io_error};
@@ -128,6 +130,8 @@ struct Runner<'a> {
     begun: Vec<String>,
     running: Vec<Handle>,
     names: HashMap<String, usize>,
+    /// What the next SELECT ONLINE is to begin with.
+    controls: Vec<Control>,
 }
 
 impl<'a> Runner<'a> {
@@ -143,12 +147,17 @@ impl<'a> Runner<'a> {
             begun: vec![],
             running: vec![],
             names: HashMap::new(),
+            controls: vec![],
         }
     }
 
     fn take(&mut self, outcome: Outcome) -> Result<()> {
         match outcome {
             Outcome::Done(_) => Ok(()),
+            Outcome::Control(control) => {
+                self.controls.push(control);
+                Ok(())
+            }
             Outcome::Explain(text) => print_text(&text),
             Outcome::Rows(rows) => {
                 let mut out = std::io::stdout().lock();
@@ -197,13 +206,14 @@ impl<'a> Runner<'a> {
         }
         let mut pipeline = self.named(pipeline);
         pipeline.settings.snapshot_interval_ms = u64::from(u32::MAX);
-        let presenter = presenter(&pipeline)?;
+        let mut screen = Screen::new(&pipeline, self.format)?;
+        let steering = Steering::new(&pipeline, std::mem::take(&mut self.controls));
         let (connectors, rows) = WithResult::new(self.workspace.connectors());
         let connectors = Arc::new(connectors);
         let options = StartOptions { env: self.workspace.env.clone(), durable: None, connectors };
         let handle = start(pipeline, &options)?;
         drop(options);
-        let printed = print_query(&handle, &rows, &presenter, self.format);
+        let printed = steering.begin(&handle).and_then(|()| print_query(&handle, &rows, &mut screen, &steering));
         drop(rows);
         finish_query(handle, printed, self.engine.stats)
     }
@@ -262,21 +272,57 @@ fn reads_topic(pipeline: &Pipeline) -> bool {
     })
 }
 
-/// How the rows of a query are to be presented.
-fn presenter(pipeline: &Pipeline) -> Result<Presenter> {
-    let sink = pipeline.nodes.iter().find_map(|node| match &node.operator {
-        Operator::Sink(sink) => Some((sink, &pipeline.nodes[node.inputs[0]])),
-        _ => None,
-    });
-    let (sink, input) = sink.ok_or_else(|| Error::internal("a query has a sink"))?;
-    let changelog = input.changelog == Changelog::Retract;
-    Ok(Presenter::new(&sink.schema, changelog, sink.upsert_key.clone()))
+/// Where the rows of a query go.
+enum Screen {
+    /// One after the other.
+    Rows(Presenter, Box<dyn Printer>),
+    /// One picture, which changes.
+    Estimates(Estimates),
 }
 
-/// Prints rows until the query ends or is stopped.
-fn print_query(handle: &Handle, rows: &Receiver<Rows>, presenter: &Presenter, format: Format) -> Result<()> {
+impl Screen {
+    fn new(pipeline: &Pipeline, format: Format) -> Result<Self> {
+        let sink = pipeline.nodes.iter().find_map(|node| match &node.operator {
+            Operator::Sink(sink) => Some((sink, &pipeline.nodes[node.inputs[0]])),
+            _ => None,
+        });
+        let (sink, input) = sink.ok_or_else(|| Error::internal("a query has a sink"))?;
+        let online = pipeline.nodes.iter().any(|node| matches!(node.operator, Operator::Online(_)));
+        if online && matches!(format, Format::Table) && std::io::stdout().is_terminal() {
+            return Ok(Screen::Estimates(Estimates::new(&sink.schema)));
+        }
+        // Each estimate stands for itself: which one it replaces its group tells.
+        let changelog = input.changelog == Changelog::Retract && !online;
+        let presenter = Presenter::new(&sink.schema, changelog, sink.upsert_key.clone());
+        let printer = output::printer(format, presenter.schema())?;
+        Ok(Screen::Rows(presenter, printer))
+    }
+
+    /// Shows the rows of an epoch.
+    fn take(&mut self, batches: &[fleuve_flow::Batch], out: &mut dyn Write) -> Result<()> {
+        match self {
+            Screen::Rows(presenter, printer) => {
+                for rows in presenter.present(batches)? {
+                    printer.print(&rows, out)?;
+                }
+            }
+            Screen::Estimates(estimates) => estimates.take(batches, out)?,
+        }
+        out.flush().map_err(|e| io_error(&e))
+    }
+
+    fn finish(&mut self, out: &mut dyn Write) -> Result<()> {
+        match self {
+            Screen::Rows(_, printer) => printer.finish(out)?,
+            Screen::Estimates(_) => {}
+        }
+        out.flush().map_err(|e| io_error(&e))
+    }
+}
+
+/// Shows rows until the query ends or is stopped.
+fn print_query(handle: &Handle, rows: &Receiver<Rows>, screen: &mut Screen, steering: &Steering) -> Result<()> {
     let mut live = Live::new();
-    let mut printer = output::printer(format, presenter.schema())?;
     let mut out = std::io::BufWriter::new(std::io::stdout());
     let mut stopped = false;
     let result = loop {
@@ -284,9 +330,10 @@ fn print_query(handle: &Handle, rows: &Receiver<Rows>, presenter: &Presenter, fo
             stopped = true;
             (handle.stopper())();
         }
+        steering.follow(handle, &live);
         match rows.recv_timeout(POLL) {
             Ok((_, batches)) => {
-                let printed = live.suspend(|| print_epoch(&mut *printer, presenter, &batches, &mut out));
+                let printed = live.suspend(|| screen.take(&batches, &mut out));
                 if printed.is_err() {
                     break printed;
                 }
@@ -297,19 +344,7 @@ fn print_query(handle: &Handle, rows: &Receiver<Rows>, presenter: &Presenter, fo
         live.draw(&[handle]);
     };
     live.clear();
-    result.and_then(|()| printer.finish(&mut out)).and_then(|()| out.flush().map_err(|e| io_error(&e)))
-}
-
-fn print_epoch(
-    printer: &mut dyn Printer,
-    presenter: &Presenter,
-    batches: &[fleuve_flow::Batch],
-    out: &mut dyn Write,
-) -> Result<()> {
-    for rows in presenter.present(batches)? {
-        printer.print(&rows, out)?;
-    }
-    out.flush().map_err(|e| io_error(&e))
+    result.and_then(|()| screen.finish(&mut out))
 }
 
 /// Ends a query. That the reader of the output has gone is how `head` ends one.

@@ -73,8 +73,9 @@ impl Presenter {
     /// The rows of one epoch.
     pub fn present(&self, batches: &[Batch]) -> Result<Vec<RecordBatch>> {
         if !self.changelog {
-            let renamed = batches.iter().map(|b| self.renamed(b.columns.columns().to_vec(), b.num_rows()));
-            return renamed.collect();
+            // What is shown without its changes is what comes.
+            let come = batches.iter().filter(|b| b.num_rows() > 0 && b.weight(0) > 0);
+            return come.map(|b| self.renamed(b.columns.columns().to_vec(), b.num_rows())).collect();
         }
         let Some(all) = changes::concat(batches)? else { return Ok(vec![]) };
         let (rows, ops) = changes::order(&all, self.upsert_key.as_deref())?;

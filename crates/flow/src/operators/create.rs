@@ -11,6 +11,7 @@ use crate::operators::clocked_window::ClockedWindow;
 use crate::operators::join::{Join, JoinInput, JoinSpec};
 use crate::operators::limit::Limit;
 use crate::operators::normalize::Normalize;
+use crate::operators::online::Online;
 use crate::operators::sample::{Chances, Reservoir};
 use crate::operators::sort::Sort;
 use crate::operators::values::Values;
@@ -40,6 +41,7 @@ pub fn create(
             let (schema, changelog) = (&inputs[0].schema, inputs[0].changelog);
             Box::new(Aggregate::new(schema, changelog, keys, aggregates, output, settings, share)?)
         }
+        Operator::Online(spec) => Box::new(Online::new(spec, &inputs[0].schema, output, share)?),
         Operator::WindowAggregate { input, keys, aggregates } => {
             let (schema, changelog) = (&inputs[0].schema, inputs[0].changelog);
             Box::new(WindowAggregate::new(schema, changelog, input, keys, aggregates, output)?)

@@ -10,6 +10,7 @@ pub mod keyed_state;
 pub mod limit;
 pub mod lookup_join;
 pub mod normalize;
+pub mod online;
 pub mod sample;
 pub mod sort;
 #[cfg(test)]
@@ -22,3 +23,4 @@ pub mod window_join;
 pub mod window_time;
 
 pub use create::create;
+pub(crate) use keyed_state::output_batch;

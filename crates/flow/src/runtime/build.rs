@@ -69,7 +69,10 @@ impl WorkerPlan {
 
 /// Whether a node takes part in snapshots.
 pub fn takes_part(operator: &Operator, context: &Pipeline) -> bool {
-    let without_logic = matches!(operator, Operator::Source(_) | Operator::BadRecords { .. } | Operator::Union);
+    let without_logic = matches!(
+        operator,
+        Operator::Source(_) | Operator::BadRecords { .. } | Operator::Blocks { .. } | Operator::Union
+    );
     !is_stateless(operator, context) && !without_logic
 }
 
@@ -170,10 +173,11 @@ impl<'scope> Builder<'_, 'scope> {
 
     fn node(&mut self, id: NodeId) -> Result<Option<BatchStream<'scope>>> {
         let node = &self.plan.pipeline.nodes[id];
-        let name = format!("{id}:{}", operator_name(&node.operator));
+        let name = format!("{id}:{}", node.operator.name());
         match &node.operator {
             Operator::Source(_) => self.source(id, &name).map(Some),
-            Operator::BadRecords { source } => self.bad_records(*source, &name).map(Some),
+            Operator::BadRecords { source } => self.beside(*source, &name, |input| &mut input.bad).map(Some),
+            Operator::Blocks { source } => self.beside(*source, &name, |input| &mut input.blocks).map(Some),
             Operator::Sink(_) => self.sink(id, node, &name).map(|()| None),
             Operator::Union => {
                 let streams = node.inputs.iter().map(|i| self.stream(*i)).collect::<Result<Vec<_>>>()?;
@@ -192,15 +196,21 @@ impl<'scope> Builder<'_, 'scope> {
         let (source, scan) = &self.plan.sources[&id];
         let (feed, stream) = feed(self.scope, name, self.plan.first_epoch);
         let (decoder, stage) = (source.decoder()?, scan.stage(&self.context)?);
-        self.inputs.push(Input { node: id, source: source.clone(), decoder, stage, feed, bad: None, finished: false });
+        let source = source.clone();
+        self.inputs.push(Input { node: id, source, decoder, stage, feed, bad: None, blocks: None, finished: false });
         Ok(stream)
     }
 
-    /// What the decoder of a source rejects comes out here.
-    fn bad_records(&mut self, source: NodeId, name: &str) -> Result<BatchStream<'scope>> {
+    /// What is told of a source beside its rows comes out here.
+    fn beside(
+        &mut self,
+        source: NodeId,
+        name: &str,
+        place: impl FnOnce(&mut Input) -> &mut Option<Feed>,
+    ) -> Result<BatchStream<'scope>> {
         let (feed, stream) = feed(self.scope, name, self.plan.first_epoch);
         let input = self.inputs.iter_mut().find(|input| input.node == source);
-        input.ok_or_else(|| Error::internal(format!("node {source} is no source")))?.bad = Some(feed);
+        *place(input.ok_or_else(|| Error::internal(format!("node {source} is no source")))?) = Some(feed);
         Ok(stream)
     }
 
@@ -242,7 +252,7 @@ impl<'scope> Builder<'_, 'scope> {
                 let bernoulli = operators::sample::Bernoulli::new(chances, *probability);
                 Ok(Box::new(move |batch| bernoulli.apply(&batch)))
             }
-            other => Err(Error::internal(format!("{} has state", operator_name(other)))),
+            other => Err(Error::internal(format!("{} has state", other.name()))),
         }
     }
 
@@ -346,28 +356,5 @@ fn routes(operator: &Operator) -> Vec<Route> {
             vec![keyed(left_keys), keyed(right_keys)]
         }
         _ => vec![Route::To(0); 2],
-    }
-}
-
-/// The operator's name as EXPLAIN and metrics show it.
-pub fn operator_name(operator: &Operator) -> &'static str {
-    match operator {
-        Operator::Source(_) => "Source",
-        Operator::BadRecords { .. } => "BadRecords",
-        Operator::Normalize { .. } => "Normalize",
-        Operator::Values { .. } => "Values",
-        Operator::Calc { .. } => "Calc",
-        Operator::AssignWindow { .. } => "AssignWindow",
-        Operator::WindowAggregate { .. } => "WindowAggregate",
-        Operator::Aggregate { .. } => "Aggregate",
-        Operator::Join { .. } => "Join",
-        Operator::WindowJoin { .. } => "WindowJoin",
-        Operator::LookupJoin { .. } => "LookupJoin",
-        Operator::Union => "Union",
-        Operator::Unnest { .. } => "Unnest",
-        Operator::Sample { .. } => "Sample",
-        Operator::Limit { .. } => "Limit",
-        Operator::Sort { .. } => "Sort",
-        Operator::Sink(_) => "Sink",
     }
 }

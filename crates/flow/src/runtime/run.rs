@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 use fleuve_base::{Env, Error, ErrorKind, Result, limits};
 use fleuve_functions::compile::{ClockCell, CompileContext};
 use fleuve_journal::Log;
-use fleuve_plan::{Changelog, Node, NodeId, Operator, Pipeline, SourceSpec};
+use fleuve_plan::{Changelog, Node, NodeId, Operator, Pipeline, ReadOrder, SourceSpec};
 use parking_lot::Mutex;
 use timely::CommunicationConfig;
 use timely::communication::{Allocator, WorkerGuards, initialize_from};
@@ -24,6 +24,7 @@ use super::facts::{EpochFacts, WatermarkMap, source_nodes};
 use super::journal::EpochJournal;
 use super::record::EpochRecord;
 use super::scan::ScanPlan;
+use super::shuffled::Shuffled;
 use super::snapshot::{Message, Snapshotter};
 use super::stats::Stats;
 use super::store::{Manifest, PipelineStore, StoredPlan};
@@ -398,6 +399,10 @@ impl<'a> Launch<'a> {
             let Node { schema, changelog, .. } = &self.pipeline.nodes[node];
             let scan = ScanPlan::new(spec, schema.clone(), *changelog)?;
             let source = self.options.connectors.source(&self.reader(node), spec, scan.scan.clone())?;
+            let source = match spec.order {
+                ReadOrder::Stored => source,
+                ReadOrder::ShuffledBlocks { seed } => Arc::new(Shuffled::new(source, &spec.table, seed)?),
+            };
             let positions = self.past.positions.iter().filter(|((n, _), _)| *n == node);
             source.resume(&positions.map(|(_, range)| *range).collect::<Vec<_>>())?;
             Ok((node, (source, scan)))
@@ -449,7 +454,7 @@ impl<'a> Launch<'a> {
                     decoder.decode(&chunk, &mut decoded)?;
                     stats.bad_records.fetch_add(decoded.bad.len() as u64, Ordering::Relaxed);
                     for batch in &decoded.batches {
-                        let batch = stage.apply(batch)?.columns;
+                        let batch = stage.apply(batch, 0)?.columns;
                         bytes += batch.get_array_memory_size();
                         rows.push(batch);
                     }

@@ -7,15 +7,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, Int64Array, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use datafusion_physical_expr::PhysicalExpr;
 use fleuve_base::{Error, Result};
 use fleuve_functions::compile::{Calc, CompileContext, compile, evaluate};
-use fleuve_plan::{BinaryOp, Changelog, Expr, Literal, SourceSpec, Value};
+use fleuve_plan::{BinaryOp, Changelog, Expr, Literal, ReadOrder, SourceSpec, Value};
 
 use crate::batch::Batch;
+use crate::operators::output_batch;
 use crate::source::{Prefilter, Scan, ScanColumn, ScanField, WEIGHT};
 
 /// The columns being collected for a scan, and the expressions rewritten onto them.
@@ -112,6 +113,8 @@ pub struct ScanPlan {
     watermark: WatermarkPlan,
     /// The scan's last column is the rows' weights.
     weighted: bool,
+    /// The output's last column is the number of the rows' block.
+    numbered: bool,
 }
 
 /// How the watermark of decoded rows is found.
@@ -144,7 +147,8 @@ impl ScanPlan {
         }
         let schema = flattener.schema();
         let scan = Scan { columns: flattener.columns, schema, prefilter, max_of };
-        Ok(ScanPlan { scan, predicate, output, output_schema, watermark, weighted })
+        let numbered = spec.order != ReadOrder::Stored;
+        Ok(ScanPlan { scan, predicate, output, output_schema, watermark, weighted, numbered })
     }
 
     /// Compiles the stage for one worker.
@@ -155,8 +159,13 @@ impl ScanPlan {
             WatermarkPlan::Trailing { delay_ms } => Watermark::Trailing { delay_ms: *delay_ms },
             WatermarkPlan::Expr(expr) => Watermark::Expr(compile(&to_millis(expr), schema, context)?),
         };
-        let calc = Calc::new(self.predicate.as_ref(), &self.output, schema, self.output_schema.clone(), context)?;
-        Ok(ScanStage { calc, watermark, weighted: self.weighted })
+        let numbered = self.numbered.then(|| self.output_schema.clone());
+        let projected = match numbered {
+            Some(_) => Arc::new(Schema::new(self.output_schema.fields()[..self.output.len()].to_vec())),
+            None => self.output_schema.clone(),
+        };
+        let calc = Calc::new(self.predicate.as_ref(), &self.output, schema, projected, context)?;
+        Ok(ScanStage { calc, watermark, weighted: self.weighted, numbered })
     }
 }
 
@@ -236,6 +245,8 @@ pub struct ScanStage {
     calc: Calc,
     watermark: Watermark,
     weighted: bool,
+    /// The output with the block's number as its last column, if it has that.
+    numbered: Option<SchemaRef>,
 }
 
 enum Watermark {
@@ -260,8 +271,14 @@ impl ScanStage {
         }
     }
 
-    /// Filters and projects a decoded batch into the node's output.
-    pub fn apply(&self, batch: &RecordBatch) -> Result<Batch> {
+    /// Filters and projects a decoded batch of a block into the node's output.
+    pub fn apply(&self, batch: &RecordBatch, block: i64) -> Result<Batch> {
+        if let Some(schema) = &self.numbered {
+            let rows = self.calc.apply(batch)?;
+            let mut columns = rows.columns().to_vec();
+            columns.push(Arc::new(Int64Array::from_value(block, rows.num_rows())));
+            return output_batch(schema, columns, rows.num_rows()).map(Batch::append);
+        }
         if !self.weighted {
             return self.calc.apply(batch).map(Batch::append);
         }

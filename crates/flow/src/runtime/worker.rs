@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use arrow::array::{ArrayRef, Int64Array};
 use fleuve_base::{Error, Result};
-use fleuve_plan::NodeId;
+use fleuve_plan::{NodeId, blocks_schema};
 use timely::communication::Allocator;
 use timely::dataflow::operators::probe;
 use timely::worker::Worker;
@@ -17,6 +18,7 @@ use super::facts::{EpochFacts, FactsTable};
 use super::scan::ScanStage;
 use super::snapshot::Message;
 use crate::batch::Batch;
+use crate::operators::output_batch;
 use crate::source::{Chunk, Claim, Decoded, Decoder, Source, bad_records_batch};
 
 /// Epochs between the one being read and the oldest one that is not complete. Load makes epochs larger, not queues longer.
@@ -45,6 +47,8 @@ pub struct Input {
     pub feed: Feed,
     /// Where records go that cannot be decoded, if anything wants them.
     pub bad: Option<Feed>,
+    /// Where the numbers of the blocks go that were read, if anything wants them.
+    pub blocks: Option<Feed>,
     /// Nothing more will come.
     pub finished: bool,
 }
@@ -62,6 +66,8 @@ pub struct WorkerLoop {
     filling: Filling,
     next_input: usize,
     decoded: Decoded,
+    /// Chunks that this worker has decoded.
+    chunks: usize,
 }
 
 /// The epoch being read.
@@ -98,6 +104,7 @@ impl WorkerLoop {
             filling: Filling::default(),
             next_input: 0,
             decoded: Decoded::default(),
+            chunks: 0,
         })
     }
 
@@ -174,7 +181,7 @@ impl WorkerLoop {
     }
 
     fn feeds<'a>(&'a self) -> impl Iterator<Item = &'a Feed> {
-        let feeds = |input: &'a Input| std::iter::once(&input.feed).chain(&input.bad);
+        let feeds = |input: &'a Input| std::iter::once(&input.feed).chain(&input.bad).chain(&input.blocks);
         self.inputs.iter().flat_map(feeds).chain(&self.pacers)
     }
 
@@ -255,8 +262,15 @@ impl WorkerLoop {
         *decoded = Decoded::default();
         input.decoder.decode(chunk, decoded)?;
         let watermark = input.stage.watermark(&decoded.batches, decoded.max_timestamp)?;
+        // No two chunks of any workers have the same number.
+        let block = (self.chunks * self.plan.workers + self.index) as i64;
+        self.chunks += 1;
         for batch in decoded.batches.drain(..) {
-            input.feed.push(epoch, input.stage.apply(&batch)?);
+            input.feed.push(epoch, input.stage.apply(&batch, block)?);
+        }
+        if let Some(feed) = &input.blocks {
+            let (_, of) = input.source.progress().unwrap_or_default();
+            feed.push(epoch, block_read(block, of as i64)?);
         }
         if let Some(feed) = input.bad.as_ref().filter(|_| !decoded.bad.is_empty()) {
             feed.push(epoch, Batch::append(bad_records_batch(&decoded.bad)?));
@@ -273,4 +287,10 @@ impl WorkerLoop {
         self.plan.coordinator.report(self.index, report, &|start| self.plan.send_snapshot(start))?;
         Ok(true)
     }
+}
+
+/// A row of [`blocks_schema`].
+fn block_read(block: i64, of: i64) -> Result<Batch> {
+    let columns: Vec<ArrayRef> = [block, of].map(|number| Arc::new(Int64Array::from(vec![number])) as ArrayRef).into();
+    output_batch(&blocks_schema(), columns, 1).map(Batch::append)
 }

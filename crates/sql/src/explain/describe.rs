@@ -1,10 +1,11 @@
 //! One operator in one line, and how its input is distributed.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use fleuve_plan::{
-    AggregateCall, Expr, Interval, JoinKind, Node, NodeId, Operator, Pipeline, SampleMethod, SinkSpec, SourceSpec,
-    TimeAttribute, Window, WindowInput,
+    AggregateCall, Expr, Interval, JoinKind, Node, NodeId, Operator, Pipeline, ReadOrder, SampleMethod, SinkSpec,
+    SourceSpec, TimeAttribute, Window, WindowInput,
 };
 
 use super::changes;
@@ -20,6 +21,15 @@ pub fn describe(pipeline: &Pipeline, id: NodeId) -> (String, Vec<String>) {
     let (arguments, details) = match &node.operator {
         Operator::Source(spec) => (source(spec), source_details(spec, node)),
         Operator::BadRecords { source } => (format!("of #{source}"), vec![]),
+        Operator::Blocks { source } => (format!("that were read of #{source}"), vec![]),
+        Operator::Online(online) => {
+            let interval = format!("intervals: {} % confidence", 100.0 * online.confidence);
+            let rows = node.inputs.first().map(|input| Arc::clone(&pipeline.nodes[*input].schema));
+            let name =
+                |column: usize| rows.as_ref().map_or_else(String::new, |rows| plain_name(rows.field(column).name()));
+            let keys = online.keys.iter().map(|key| name(*key)).collect::<Vec<_>>().join(", ");
+            (by(&keys), vec![computes(&online.aggregates, &name), interval])
+        }
         Operator::Normalize { keys, .. } => (format!("upserts {}", by(&names(keys))), vec![]),
         Operator::Values { rows } => (format!("{} rows", rows.len()), vec![]),
         Operator::Calc { predicate, projection } => (String::new(), calc(predicate.as_ref(), projection, node, &name)),
@@ -113,6 +123,9 @@ fn source_details(spec: &SourceSpec, node: &Node) -> Vec<String> {
         |column: usize| full.fields().get(column).map_or_else(|| format!("#{column}"), |field| field.name().clone());
     let mut details = vec![format!("reads: {}", projected(&spec.output, node, &name))];
     details.extend(spec.predicate.iter().map(|predicate| format!("where: {}", predicate.display_with(&name))));
+    if spec.order != ReadOrder::Stored {
+        details.push("order: block by block at random".to_owned());
+    }
     if let Some(watermark) = &spec.watermark {
         details.push(format!("watermark: {} = {}", watermark.column, watermark.expr.display_with(&name)));
     }
@@ -279,6 +292,7 @@ pub fn exchanges(pipeline: &Pipeline, id: NodeId) -> Vec<Option<String>> {
             vec![Some(left_keys), Some(right_keys)]
         }
         Operator::Limit { .. } | Operator::Sort { .. } => vec![Some(&[])],
+        Operator::Online(_) => vec![Some(&[]); node.inputs.len()],
         Operator::Sample { method, .. } if method.rows().is_some() => vec![Some(&[])],
         _ => vec![None; node.inputs.len()],
     };

@@ -38,6 +38,8 @@ pub fn state_of(pipeline: &Pipeline, id: NodeId) -> Option<State> {
             state("rows that may still match, both inputs", interval_bound(interval))
         }
         Operator::Join { .. } => state("all rows, both inputs", lasting(pipeline, id)),
+        Operator::Online(online) if online.keys.is_empty() => state("one group", "its size".to_owned()),
+        Operator::Online(_) => state("one group for each key", "the input's end".to_owned()),
         Operator::Aggregate { keys, .. } if keys.is_empty() => state("one group", "its size".to_owned()),
         Operator::Aggregate { .. } => state("one group for each key", lasting(pipeline, id)),
         Operator::Normalize { .. } => state("the last row of each key", "the table's keys".to_owned()),

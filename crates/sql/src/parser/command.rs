@@ -1,6 +1,7 @@
 //! All statements but CREATE and DROP: INSERT, statement sets, queries, EXPLAIN, SET, SHOW, DESCRIBE.
 
 use fleuve_base::{Error, Result};
+use fleuve_plan::Control;
 use sqlparser::tokenizer::Token;
 
 use super::create;
@@ -30,7 +31,9 @@ pub(super) fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
         _ => return Err(cursor.expected("a statement")),
     };
     match word.as_str() {
+        "SELECT" if at_online(cursor) => online(cursor),
         "SELECT" | "WITH" | "VALUES" => cursor.query().map(Statement::Query),
+        "STOP" if cursor.at_words(&["STOP", "GROUP"]) => stop_group(cursor),
         "CREATE" => create::create(cursor),
         "DROP" => create::drop(cursor),
         "INSERT" => Ok(Statement::Insert(vec![insert(cursor)?])),
@@ -50,6 +53,71 @@ pub(super) fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
             Err(error.hint().into_iter().fold(short, Error::with_hint))
         }
     }
+}
+
+/// Words that may follow a column which happens to be called `online`.
+const AFTER_COLUMN: &[&str] = &["FROM", "AS", "IS", "IN", "NOT", "BETWEEN", "LIKE", "AND", "OR", "UNION", "WHERE"];
+
+/// Whether `SELECT ONLINE` comes, rather than a column of that name.
+fn at_online(cursor: &Cursor<'_>) -> bool {
+    let follows = |word: &&str| super::token::is_word(cursor.peek_nth(2), word);
+    cursor.at_words(&["SELECT", "ONLINE"])
+        && matches!(cursor.peek_nth(2), Token::Word(_))
+        && !AFTER_COLUMN.iter().any(|word| follows(&word))
+}
+
+/// Reads `SELECT ONLINE …`.
+fn online(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    cursor.skip_select();
+    cursor.query().map(Statement::Online)
+}
+
+/// Reads `STOP GROUP group`.
+fn stop_group(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    let start = cursor.next_span().0;
+    cursor.expect_words(&["STOP", "GROUP"])?;
+    let group = group(cursor)?;
+    Ok(Statement::Control(Control::StopGroup { group }, (start, cursor.last_end())))
+}
+
+/// Reads `RATE OF group = rate`.
+fn rate(cursor: &mut Cursor<'_>, start: usize) -> Result<Statement> {
+    cursor.expect_words(&["RATE", "OF"])?;
+    let group = group(cursor)?;
+    cursor.expect(&Token::Eq)?;
+    let value = setting_value(cursor)?;
+    let rate = value.value.trim().parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.0);
+    match rate {
+        Some(rate) => Ok(Statement::Control(Control::SetRate { group, rate }, (start, cursor.last_end()))),
+        None => {
+            Err(Error::input("E019", format!("a group's rate is a number from 0 on, not `{}`", value.value.trim()))
+                .at(fleuve_base::Place::sql(value.span.0, value.span.1)))
+        }
+    }
+}
+
+/// Reads a group's key: a constant, or several in parentheses.
+fn group(cursor: &mut Cursor<'_>) -> Result<Vec<Option<String>>> {
+    match cursor.peek() {
+        Token::LParen => cursor.parenthesized(constant),
+        _ => Ok(vec![constant(cursor)?]),
+    }
+}
+
+/// Reads a constant as its text.
+fn constant(cursor: &mut Cursor<'_>) -> Result<Option<String>> {
+    let minus = cursor.accept(&Token::Minus);
+    let text = match cursor.peek() {
+        Token::Number(digits, _) => Some(format!("{}{digits}", if minus { "-" } else { "" })),
+        Token::SingleQuotedString(text) if !minus => Some(text.clone()),
+        Token::Word(_) if !minus && cursor.at_word("NULL") => None,
+        Token::Word(word) if !minus && ["TRUE", "FALSE"].iter().any(|known| cursor.at_word(known)) => {
+            Some(word.value.to_lowercase())
+        }
+        _ => return Err(cursor.expected("a group's key in single quotes")),
+    };
+    cursor.advance();
+    Ok(text)
 }
 
 /// The refusal of a statement by its name.
@@ -183,7 +251,7 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
         return Err(cursor.expected_one_of(&["SELECT", "WITH", "VALUES", "INSERT", "STATEMENT SET", "PLAN FOR"]));
     };
     match explained {
-        Statement::Insert(_) | Statement::Query(_) => {
+        Statement::Insert(_) | Statement::Query(_) | Statement::Online(_) => {
             Ok(Statement::Explain(Box::new(Explain { statement: explained, cost, changelog, json })))
         }
         _ => Err(cursor.since(start, Error::input("E001", "only queries and INSERTs can be explained"))),
@@ -192,7 +260,11 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
 
 /// Reads `SET`, `SET 'key' = 'value'` or `SET key = value`.
 fn set(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    let start = cursor.next_span().0;
     cursor.expect_words(&["SET"])?;
+    if cursor.at_words(&["RATE", "OF"]) {
+        return rate(cursor, start);
+    }
     if matches!(cursor.peek(), Token::SemiColon | Token::EOF) {
         return Ok(Statement::Show(Show::Settings));
     }

@@ -12,6 +12,7 @@ use super::{normalize, syntax_error};
 
 /// A position in a script's tokens. Queries and expressions are sqlparser's; all else is parsed here.
 pub(super) struct Cursor<'a> {
+    dialect: &'a dyn Dialect,
     parser: Parser<'a>,
     tokens: Vec<TokenWithSpan>,
     script: &'a str,
@@ -27,7 +28,7 @@ impl<'a> Cursor<'a> {
     /// A cursor before the first token.
     pub fn new(dialect: &'a dyn Dialect, script: &'a str, tokens: Vec<TokenWithSpan>) -> Self {
         let parser = Parser::new(dialect).with_tokens_with_locations(tokens.clone());
-        Cursor { parser, tokens, script, last_end: 0 }
+        Cursor { dialect, parser, tokens, script, last_end: 0 }
     }
 
     /// The script that the tokens' spans point into.
@@ -59,6 +60,17 @@ impl<'a> Cursor<'a> {
     pub fn advance(&mut self) -> Token {
         self.last_end = self.next_span().1;
         self.parser.next_token().token
+    }
+
+    /// Reads the word `SELECT`, and takes the one after it, which is no SQL of the library's, for another `SELECT`.
+    pub fn skip_select(&mut self) {
+        self.advance();
+        let index = self.parser.index();
+        if let Some(token) = self.tokens.get_mut(index) {
+            token.token = Token::make_keyword("SELECT");
+        }
+        self.parser = Parser::new(self.dialect).with_tokens_with_locations(self.tokens.clone());
+        (0..index).for_each(|_| drop(self.parser.next_token()));
     }
 
     /// Reads the token if it is the next one.

@@ -1,5 +1,6 @@
 //! The statements of the dialect.
 
+use fleuve_plan::Control;
 use sqlparser::ast;
 
 use crate::catalog::{FunctionDef, TableDef, ViewDef};
@@ -40,6 +41,10 @@ pub enum Statement {
     Insert(Vec<InsertStatement>),
     /// `SELECT`, `WITH`, `VALUES`.
     Query(Box<ast::Query>),
+    /// `SELECT ONLINE …`, without that word.
+    Online(Box<ast::Query>),
+    /// `SET RATE OF group = rate`, `STOP GROUP group`, and where it stands.
+    Control(Control, ByteSpan),
     /// `EXPLAIN`.
     Explain(Box<Explain>),
     /// `SET 'key' = 'value'`.

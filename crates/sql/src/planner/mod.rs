@@ -28,6 +28,7 @@ mod join;
 mod lower;
 mod lower_expr;
 mod markers;
+mod online;
 mod optimize;
 mod prepare;
 mod refuse;
@@ -53,6 +54,7 @@ use crate::parser::InsertStatement;
 use context::Context;
 use errors::from_datafusion;
 use lower::Lowering;
+pub use online::plan_online;
 pub use sink::RESULT;
 pub(crate) use table::is_bounded;
 

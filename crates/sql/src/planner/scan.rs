@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
-use fleuve_plan::{BinaryOp, Expr, Literal, SourceSpec, Value, WatermarkSpec};
+use fleuve_plan::{BinaryOp, Expr, Literal, ReadOrder, SourceSpec, Value, WatermarkSpec};
 
 use super::lower_expr::alternatives;
 use super::relation::conjuncts;
@@ -36,6 +36,7 @@ pub fn source_spec(table: &BoundTable, predicate: Option<Expr>, output: Vec<Expr
         predicate: reader.predicate,
         output: reader.output,
         primary_key: table.primary_key(),
+        order: ReadOrder::Stored,
     };
     drop_unread_computed(&mut spec, table.computed_start());
     spec

@@ -1,0 +1,245 @@
+//! SELECT ONLINE: the plan of the ordinary query, with its source read in random order and its aggregate replaced by the
+//! one that estimates.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use fleuve_base::{Error, Result};
+use fleuve_plan::online::{FRACTION, ROWS_SEEN};
+use fleuve_plan::{
+    AggregateCall, Changelog, Expr, Node, NodeId, OnlineAggregate, OnlineUnit, Operator, Pipeline, ReadOrder, Settings,
+    blocks_schema,
+};
+use sqlparser::ast::Query;
+
+use crate::catalog::Catalog;
+use crate::settings::OnlineSettings;
+
+/// Bytes of an epoch at most: the first estimates are wanted after as few.
+const EPOCH_BYTES_MAX: usize = 1 << 20;
+
+/// The column that tells which block a row was read in.
+const BLOCK: &str = "$block";
+
+/// What can be estimated.
+const FUNCTIONS: [&str; 3] = ["count", "sum", "avg"];
+
+/// Plans the query that follows SELECT ONLINE.
+///
+/// # Errors
+/// What [`plan_query`](super::plan_query) refuses; E201, if it is not one GROUP BY over one table.
+pub fn plan_online(catalog: &Catalog, settings: &Settings, online: OnlineSettings, query: &Query) -> Result<Pipeline> {
+    let plain = super::plan_query(catalog, settings, query)?;
+    let shape = Shape::of(&plain)?;
+    let mut pipeline = Pipeline { nodes: shape.nodes(&plain, online)?, ..plain };
+    pipeline.settings.epoch_bytes = pipeline.settings.epoch_bytes.min(EPOCH_BYTES_MAX);
+    pipeline.fingerprint = pipeline.compute_fingerprint();
+    pipeline.check()?;
+    Ok(pipeline)
+}
+
+fn refused(what: &str) -> Error {
+    Error::unsupported("E201", format!("SELECT ONLINE {what} is not in this build"))
+        .with_hint("SELECT ONLINE keys, avg(x), sum(x), count(*) FROM one table [WHERE …] GROUP BY keys")
+}
+
+/// The parts of the ordinary plan: a source, projections, the aggregate, the select list, the sink.
+struct Shape<'p> {
+    source: &'p Node,
+    before: &'p [Node],
+    aggregate: &'p Node,
+    keys: &'p [usize],
+    calls: &'p [AggregateCall],
+    /// What the select list has of the aggregate's output.
+    selected: Vec<usize>,
+    sink: &'p Node,
+}
+
+impl<'p> Shape<'p> {
+    fn of(pipeline: &'p Pipeline) -> Result<Self> {
+        let nodes = &pipeline.nodes;
+        let in_line = |(id, node): (usize, &Node)| node.inputs.iter().copied().eq(id.checked_sub(1));
+        if !nodes.iter().enumerate().all(in_line) {
+            return Err(refused("from more than one table"));
+        }
+        let is_aggregate = |node: &Node| matches!(node.operator, Operator::Aggregate { .. });
+        let at = nodes.iter().position(is_aggregate).ok_or_else(|| refused("without an aggregate"))?;
+        let (Operator::Aggregate { keys, aggregates }, [source, before @ ..], [after @ .., sink]) =
+            (&nodes[at].operator, &nodes[..at], &nodes[at + 1..])
+        else {
+            return Err(refused("of this kind"));
+        };
+        if let Some(other) = before.iter().find(|node| !matches!(node.operator, Operator::Calc { .. })) {
+            return Err(refused(&format!("over {}", other.operator.name())));
+        }
+        let Operator::Source(_) = source.operator else { return Err(refused("without a table")) };
+        if source.changelog == Changelog::Retract {
+            return Err(refused("from a table whose rows are updated"));
+        }
+        aggregates.iter().try_for_each(check_call)?;
+        let selected = selected(after, nodes[at].schema.fields().len())?;
+        Ok(Shape { source, before, aggregate: &nodes[at], keys, calls: aggregates, selected, sink })
+    }
+
+    /// The plan that estimates.
+    fn nodes(&self, plain: &Pipeline, online: OnlineSettings) -> Result<Vec<Node>> {
+        let mut nodes = vec![self.shuffled(plain.settings.seed)?, blocks()];
+        for node in self.before {
+            let input = if nodes.len() == 2 { 0 } else { nodes.len() - 1 };
+            nodes.push(with_block(node, input, nodes[input].schema.fields().len() - 1)?);
+        }
+        let input = if nodes.len() == 2 { 0 } else { nodes.len() - 1 };
+        let block = nodes[input].schema.fields().len() - 1;
+        nodes.push(self.online(online, OnlineUnit::Blocks { block }, vec![input, 1]));
+        let (projection, fields) = self.select_list();
+        let schema = Arc::new(Schema::new(fields));
+        let upsert_key = self.upsert_key();
+        let node = |operator, inputs: Vec<NodeId>| {
+            let (schema, changelog, upsert_key) = (Arc::clone(&schema), Changelog::Retract, upsert_key.clone());
+            Node { operator, inputs, schema, changelog, upsert_key }
+        };
+        let calc = node(Operator::Calc { predicate: None, projection }, vec![nodes.len() - 1]);
+        nodes.push(calc);
+        let Operator::Sink(sink) = &self.sink.operator else { return Err(refused("of this kind")) };
+        let mut sink = sink.clone();
+        (sink.schema, sink.changelog, sink.upsert_key) = (Arc::clone(&schema), true, upsert_key.clone());
+        nodes.push(node(Operator::Sink(sink), vec![nodes.len() - 1]));
+        Ok(nodes)
+    }
+
+    /// The source in random order, up to its present end.
+    fn shuffled(&self, seed: u64) -> Result<Node> {
+        let Operator::Source(spec) = &self.source.operator else { return Err(refused("without a table")) };
+        let mut spec = spec.clone();
+        (spec.order, spec.watermark) = (ReadOrder::ShuffledBlocks { seed }, None);
+        if matches!(spec.options.connector(), "topic" | "kafka") {
+            let mode = spec.options.0.entry("scan.bounded.mode".to_owned());
+            mode.or_insert_with(|| "latest-offset".to_owned());
+        }
+        let schema = appended(&self.source.schema);
+        Ok(Node { operator: Operator::Source(spec), schema, upsert_key: None, ..self.source.clone() })
+    }
+
+    fn online(&self, online: OnlineSettings, unit: OnlineUnit, inputs: Vec<NodeId>) -> Node {
+        let key_fields = self.aggregate.schema.fields().iter().take(self.keys.len()).cloned();
+        let call_fields = (0..self.calls.len()).flat_map(|call| estimate_fields(&format!("#{call}")));
+        let spec = OnlineAggregate {
+            keys: self.keys.to_vec(),
+            aggregates: self.calls.to_vec(),
+            unit,
+            confidence: online.confidence,
+            interval_ms: online.interval_ms,
+        };
+        Node {
+            operator: Operator::Online(Box::new(spec)),
+            inputs,
+            schema: Arc::new(Schema::new(key_fields.chain(call_fields).chain(seen_fields()).collect::<Vec<_>>())),
+            changelog: Changelog::Retract,
+            upsert_key: Some((0..self.keys.len()).collect()),
+        }
+    }
+
+    /// The select list over the estimates: three columns for each aggregate, and at the end how much was read.
+    fn select_list(&self) -> (Vec<Expr>, Vec<FieldRef>) {
+        let (mut columns, mut fields, mut names) = (vec![], vec![], HashSet::new());
+        for (at, column) in self.selected.iter().enumerate() {
+            let field = &self.sink.schema.fields()[at];
+            match column.checked_sub(self.keys.len()) {
+                None => {
+                    columns.push(Expr::Column(*column));
+                    fields.push(Arc::clone(field));
+                    names.insert(field.name().clone());
+                }
+                Some(call) => {
+                    let first = self.keys.len() + 3 * call;
+                    columns.extend((first..first + 3).map(Expr::Column));
+                    let name = unique(estimate_name(field.name(), &self.calls[call]), &mut names);
+                    fields.extend(estimate_fields(&name));
+                }
+            }
+        }
+        let seen = self.keys.len() + 3 * self.calls.len();
+        columns.extend([Expr::Column(seen), Expr::Column(seen + 1)]);
+        fields.extend(seen_fields());
+        (columns, fields)
+    }
+
+    /// Where the select list has all keys.
+    fn upsert_key(&self) -> Option<Vec<usize>> {
+        let (mut at, mut places) = (0, vec![None; self.keys.len()]);
+        for column in &self.selected {
+            match places.get_mut(*column) {
+                Some(place) => (*place, at) = (Some(at), at + 1),
+                None => at += 3,
+            }
+        }
+        places.into_iter().collect()
+    }
+}
+
+fn check_call(call: &AggregateCall) -> Result<()> {
+    match (call.distinct, FUNCTIONS.contains(&call.function.as_str())) {
+        (false, true) => Ok(()),
+        (true, _) => Err(refused("of DISTINCT values")),
+        (_, false) => Err(refused(&format!("of {}", call.function))),
+    }
+}
+
+/// The columns of the aggregate that are shown, if they are shown as they are.
+fn selected(after: &[Node], width: usize) -> Result<Vec<usize>> {
+    let Some((calc, rest)) = after.split_first() else { return Ok((0..width).collect()) };
+    let (Operator::Calc { predicate: None, projection }, []) = (&calc.operator, rest) else {
+        return Err(refused("with HAVING, ORDER BY or LIMIT"));
+    };
+    let column = |expr: &Expr| match expr {
+        Expr::Column(column) => Ok(*column),
+        other => Err(refused(&format!("with an expression over aggregates ({other})"))),
+    };
+    projection.iter().map(column).collect()
+}
+
+fn appended(schema: &Schema) -> Arc<Schema> {
+    let block = Arc::new(Field::new(BLOCK, DataType::Int64, false));
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain([block]).collect::<Vec<_>>()))
+}
+
+/// A projection that hands the block's number on.
+fn with_block(node: &Node, input: NodeId, block: usize) -> Result<Node> {
+    let Operator::Calc { predicate, projection } = &node.operator else { return Err(refused("of this kind")) };
+    let projection = projection.iter().cloned().chain([Expr::Column(block)]).collect();
+    let operator = Operator::Calc { predicate: predicate.clone(), projection };
+    Ok(Node { operator, inputs: vec![input], schema: appended(&node.schema), ..node.clone() })
+}
+
+fn blocks() -> Node {
+    Node {
+        operator: Operator::Blocks { source: 0 },
+        inputs: vec![],
+        schema: blocks_schema(),
+        changelog: Changelog::AppendOnly,
+        upsert_key: None,
+    }
+}
+
+/// The name of an aggregate that has none of its own is its function's.
+fn estimate_name(name: &str, call: &AggregateCall) -> String {
+    if name.starts_with("EXPR$") || name.contains('(') { call.function.clone() } else { name.to_owned() }
+}
+
+fn unique(name: String, names: &mut HashSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{name}_{number}"));
+    let free = std::iter::once(name.clone()).chain(numbered).find(|name| !names.contains(name));
+    let free = free.unwrap_or(name);
+    names.insert(free.clone());
+    free
+}
+
+fn estimate_fields(name: &str) -> [FieldRef; 3] {
+    ["", "_low", "_high"].map(|end| Arc::new(Field::new(format!("{name}{end}"), DataType::Float64, true)))
+}
+
+fn seen_fields() -> [FieldRef; 2] {
+    let rows = Field::new(ROWS_SEEN, DataType::Int64, false);
+    [Arc::new(rows), Arc::new(Field::new(FRACTION, DataType::Float64, true))]
+}
