@@ -241,6 +241,12 @@ impl Source for FileSource {
         self.monitor.is_none()
     }
 
+    /// The middle of a compressed file is found from its beginning only.
+    fn seekable(&self) -> bool {
+        let mut state = self.state.lock();
+        self.list(&mut state).is_ok() && !self.files().all().iter().any(|file| self.files().is_compressed(file))
+    }
+
     fn splits(&self) -> Vec<String> {
         vec![self.location.path().display().to_string()]
     }

@@ -266,3 +266,6 @@ impl EpochOperator for Online {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

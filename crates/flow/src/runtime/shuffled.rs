@@ -109,3 +109,94 @@ impl Source for Shuffled {
         Some((self.next.load(Ordering::Relaxed).min(all) as u64, all as u64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// A table of so many blocks, the tenth of which is empty.
+    struct Table {
+        next: Mutex<u64>,
+        blocks: u64,
+        ends: bool,
+        seekable: bool,
+    }
+
+    fn table(ends: bool, seekable: bool) -> Arc<Table> {
+        Arc::new(Table { next: Mutex::new(0), blocks: 50, ends, seekable })
+    }
+
+    fn block(number: u64) -> Range {
+        let length = if number == 10 { 0 } else { 5 };
+        Range { split: 0, item: 0, start: number * 5, end: number * 5 + length }
+    }
+
+    impl Source for Table {
+        fn bounded(&self) -> bool {
+            self.ends
+        }
+
+        fn splits(&self) -> Vec<String> {
+            vec!["t".to_owned()]
+        }
+
+        fn claim(&self, _: usize) -> Result<Claim> {
+            let mut next = self.next.lock();
+            *next += 1;
+            Ok(if *next > self.blocks {
+                Claim::Finished
+            } else {
+                Claim::Chunk(Chunk { range: block(*next - 1), bytes: None })
+            })
+        }
+
+        fn reclaim(&self, range: Range) -> Result<Chunk> {
+            Ok(Chunk { range, bytes: None })
+        }
+
+        fn resume(&self, _: &[Range]) -> Result<()> {
+            Ok(())
+        }
+
+        fn decoder(&self) -> Result<Box<dyn Decoder>> {
+            Err(Error::internal("nothing is decoded here"))
+        }
+
+        fn subscribe(&self, _: Waker) {}
+
+        fn seekable(&self) -> bool {
+            self.seekable
+        }
+    }
+
+    fn order(seed: u64) -> Vec<u64> {
+        let shuffled = Shuffled::new(table(true, true), "t", seed).expect("opens");
+        let next = || match shuffled.claim(1).expect("claims") {
+            Claim::Chunk(chunk) => Some(chunk.range.start / 5),
+            _ => None,
+        };
+        let order = std::iter::from_fn(next).collect();
+        assert_eq!(shuffled.progress(), Some((49, 49)));
+        order
+    }
+
+    #[test]
+    fn each_block_that_has_something_comes_once_in_an_order_of_the_seed() {
+        let one = order(1);
+        assert_eq!(one, order(1));
+        assert_ne!(one, order(2));
+        let mut sorted = one;
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..50).filter(|number| *number != 10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_does_not_end_or_cannot_be_read_in_any_order_is_refused() {
+        for (ends, seekable) in [(false, true), (true, false)] {
+            let error = Shuffled::new(table(ends, seekable), "t", 1).err().expect("is refused");
+            assert_eq!(error.code(), "E210");
+        }
+    }
+}

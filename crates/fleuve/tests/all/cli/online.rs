@@ -1,0 +1,78 @@
+//! SELECT ONLINE as a user types it.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::program::Place;
+
+const ROWS: usize = 30_000;
+
+/// A table of measurements in blocks that are alike.
+fn measurements() -> Place {
+    let place = Place::new();
+    let mut text = String::from("sensor,value,ok\n");
+    for row in 0..ROWS {
+        let (sensor, drift) = (["a", "a", "a", "b", "c"][row * 7 % 5], (row / 500 % 7) as f64);
+        let value = if row % 11 == 0 { String::new() } else { format!("{:.2}", drift + (row % 13) as f64) };
+        writeln!(text, "{sensor},{value},{}", row % 3 != 0).expect("is written");
+    }
+    place.write("measurements.csv", &text);
+    place
+}
+
+const TABLE: &str = "CREATE TABLE m (sensor STRING, `value` DOUBLE, ok BOOLEAN) WITH ('connector' = 'filesystem', 'path' = \
+                     'measurements.csv', 'format' = 'csv', 'csv.header' = 'true', 'csv.null-literal' = '');";
+
+fn rows(place: &Place, statements: &str) -> Vec<Value> {
+    let printed = place.fleuve(&["sql", "--format", "json", "-c", &format!("{TABLE}{statements}")]).succeeds();
+    printed.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect()
+}
+
+#[test]
+fn estimates_come_early_hold_the_truth_and_end_as_the_ordinary_answer() {
+    let place = measurements();
+    let query = "sensor, AVG(`value`), COUNT(*) AS n, SUM(`value`) AS total FROM m WHERE ok GROUP BY sensor;";
+    let set =
+        "SET 'pipeline.epoch-bytes' = '16 kb'; SET 'online.interval' = '0 ms'; SET 'online.confidence' = '0.9999';";
+    let truth = rows(&place, &format!("SELECT {query}"));
+    for workers in [1, 2] {
+        let online = rows(&place, &format!("{set}SET 'parallelism.default' = '{workers}'; SELECT ONLINE {query}"));
+        assert!(online.len() > 3 * 3, "{} rows", online.len());
+        let (early, last) = online.split_at(online.len() - 3);
+        for row in last {
+            let exact = truth.iter().find(|exact| exact["sensor"] == row["sensor"]).expect("has the group");
+            assert_eq!(row["fraction"], 1.0);
+            assert_eq!(row["rows_seen"], exact["n"]);
+            for (estimate, value) in [("avg", "EXPR$1"), ("n", "n"), ("total", "total")] {
+                let exact = exact[value].as_f64();
+                for end in ["", "_low", "_high"] {
+                    let found = row[format!("{estimate}{end}")].as_f64().expect("is a number");
+                    assert!((found - exact.expect("is a number")).abs() < 1e-9 * found.abs(), "{row}");
+                }
+                let early = early.iter().filter(|early| early["sensor"] == row["sensor"]);
+                let holds = |early: &&Value| {
+                    let end = |end: &str| early[format!("{estimate}_{end}")].as_f64();
+                    end("low").is_none_or(|low| Some(low) <= exact)
+                        && end("high").is_none_or(|high| Some(high) >= exact)
+                };
+                assert!(early.clone().all(|early| holds(&early)), "{estimate} of {row} beside {early:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_table_without_rows_has_an_answer() {
+    let place = measurements();
+    let online = rows(&place, "SELECT ONLINE COUNT(*) AS n, AVG(`value`) FROM m WHERE sensor = 'x';");
+    let last = online.last().expect("there is one");
+    assert_eq!((last["n"].as_f64(), last["avg"].as_f64(), last["fraction"].as_f64()), (Some(0.0), None, Some(1.0)));
+}
+
+#[test]
+fn a_column_may_be_called_online() {
+    let place = Place::new();
+    let script = "CREATE VIEW v AS SELECT 1 AS online; SELECT online FROM v; SELECT online AS x FROM v";
+    assert_eq!(place.fleuve(&["sql", "-c", script]).succeeds(), "{\"online\":1}\n{\"x\":1}\n");
+}
