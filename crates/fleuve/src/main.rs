@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod commands;
 mod config;
+mod indexes;
 mod launch;
 mod live;
 mod output;

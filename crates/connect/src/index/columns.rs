@@ -1,0 +1,20 @@
+//! The columns that a scan wants, from those that there are.
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use fleuve_base::{Error, Result};
+use fleuve_flow::source::{Scan, ScanField};
+
+/// A batch of the scan's columns; `column` gives a whole column by its name.
+pub(super) fn project(scan: &Scan, rows: usize, column: impl Fn(&str) -> Option<ArrayRef>) -> Result<RecordBatch> {
+    let wanted = |field: &ScanField| {
+        let found = match field {
+            ScanField::Data(path) if path.len() == 1 => column(&path[0]),
+            _ => None,
+        };
+        found.ok_or_else(|| Error::internal(format!("an index has no column {field:?}")))
+    };
+    let columns = scan.columns.iter().map(|column| wanted(&column.field)).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(scan.schema.clone(), columns, &options)
+        .map_err(|error| Error::internal(format!("columns of an index: {error}")))
+}
