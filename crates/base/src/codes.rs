@@ -114,6 +114,16 @@ pub const CODES: &[Code] = &[
          or aggregate in windows, whose results are final.",
     ),
     code("E025", "wrong constant", "A constant cannot be evaluated, or is out of range for where it stands."),
+    code(
+        "E026",
+        "no index",
+        "What is asked for is read from an index, and there is none on this table or column, or it has not been built: CREATE INDEX i ON t (c).",
+    ),
+    code(
+        "E027",
+        "the table has an index",
+        "A table cannot be dropped while the session has an index over it. DROP INDEX first.",
+    ),
     code("E090", "too many operators", "The pipeline would have more operators than one may. Split the statement set."),
     code(
         "W103",
@@ -197,6 +207,12 @@ pub const CODES: &[Code] = &[
         "E407",
         "the pipeline is running",
         "What was asked for needs the pipeline to be stopped, and it runs or has not stopped in time. `fleuve job stop NAME` stops it.",
+    ),
+    code(
+        "E408",
+        "the index has changed",
+        "An index of this name is stored that is over another table, other columns, or the table as it was declared before. DROP INDEX \
+         deletes it; CREATE INDEX then builds it anew.",
     ),
     code(
         "E410",

@@ -34,6 +34,7 @@ mod decode;
 mod encode;
 mod file_sink;
 mod filesystem;
+pub mod index;
 mod ingest;
 mod internal;
 pub mod kafka;

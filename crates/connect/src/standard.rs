@@ -15,6 +15,7 @@ use crate::blackhole::Blackhole;
 use crate::datagen::Datagen;
 use crate::file_sink::FileSink;
 use crate::filesystem::FileSource;
+use crate::index::{self, Definition, IndexSink, Indexes};
 use crate::ingest::{self, Stdin};
 use crate::internal;
 use crate::kafka::{self, Addresses};
@@ -27,6 +28,7 @@ use crate::topic::{GroupOffsets, TopicSink, TopicSource};
 pub struct StandardConnectors {
     env: Env,
     log: Option<Arc<Log>>,
+    indexes: Option<Arc<Indexes>>,
     addresses: Addresses,
     groups: Option<Arc<dyn GroupOffsets>>,
     output: Option<Output>,
@@ -40,6 +42,7 @@ impl StandardConnectors {
         StandardConnectors {
             env,
             log: None,
+            indexes: None,
             addresses: Addresses::default(),
             groups: None,
             output: None,
@@ -51,6 +54,7 @@ impl StandardConnectors {
     /// Topics, and streams that are kept, are those of this log.
     #[must_use]
     pub fn with_log(mut self, log: Arc<Log>) -> Self {
+        self.indexes = Some(Indexes::of(&self.env, &log));
         self.log = Some(log);
         self
     }
@@ -114,12 +118,22 @@ impl StandardConnectors {
     }
 
     fn fallback(&self, connector: &str) -> Option<&Arc<dyn Connectors>> {
-        self.fallback.as_ref().filter(|_| connector.starts_with('$'))
+        self.fallback.as_ref().filter(|_| connector.starts_with('$') && connector != index::CONNECTOR)
+    }
+
+    fn indexes(&self) -> Result<&Arc<Indexes>> {
+        self.indexes.as_ref().ok_or_else(|| {
+            Error::input("E509", "an index is kept in topics, and there is no data directory to hold them")
+                .with_hint("give one with --data DIR")
+        })
     }
 }
 
 /// Checks a table that is to be read, as far as that is possible without opening anything: connector, format, options.
 pub fn check_source(spec: &SourceSpec) -> Result<()> {
+    if spec.options.connector() == index::CONNECTOR {
+        return Ok(());
+    }
     let options = Options::check(&spec.table, &spec.options, Use::Read)?;
     match options.connector() {
         "datagen" => Datagen::check(&options, spec),
@@ -132,6 +146,9 @@ pub fn check_source(spec: &SourceSpec) -> Result<()> {
 
 /// Checks a table that is to be written: connector, format, options, and whether it can hold what the query gives.
 pub fn check_sink(spec: &SinkSpec) -> Result<()> {
+    if spec.options.connector() == index::CONNECTOR {
+        return Definition::of(spec).map(drop);
+    }
     let options = Options::check(&spec.table, &spec.options, Use::Write)?;
     match options.connector() {
         "topic" => TopicSink::check(&options, spec),
@@ -154,6 +171,9 @@ impl Connectors for StandardConnectors {
         if let Some(fallback) = self.fallback(spec.options.connector()) {
             return fallback.source(reader, spec, scan);
         }
+        if spec.options.connector() == index::CONNECTOR {
+            return index::open_source(self.indexes()?, spec, scan);
+        }
         check_source(spec)?;
         let options = Options::check(&spec.table, &spec.options, Use::Read)?;
         let (env, log) = (&self.env, self.log.as_ref());
@@ -175,6 +195,9 @@ impl Connectors for StandardConnectors {
     fn sink(&self, reader: &Reader<'_>, spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
         if let Some(fallback) = self.fallback(spec.options.connector()) {
             return fallback.sink(reader, spec);
+        }
+        if spec.options.connector() == index::CONNECTOR {
+            return Ok(Arc::new(IndexSink::open(&self.env, self.indexes()?, reader, spec)?));
         }
         let options = Options::check(&spec.table, &spec.options, Use::Write)?;
         let (env, log) = (&self.env, self.log.as_ref());

@@ -7,6 +7,8 @@ use fleuve_connect::{check_sink, check_source};
 use fleuve_plan::{Operator, Pipeline};
 use fleuve_sql::catalog::Catalog;
 
+use crate::result::RESULT_CONNECTOR;
+
 /// Checks connector, format and options of every table that a pipeline reads or writes.
 ///
 /// # Errors
@@ -16,7 +18,8 @@ pub fn tables(pipeline: &Pipeline, catalog: &Catalog, script: &str) -> Result<()
         let (table, checked) = match &node.operator {
             Operator::Source(spec) => (&spec.table, check_source(spec)),
             Operator::LookupJoin { table, .. } => (&table.table, check_source(table)),
-            Operator::Sink(spec) if !spec.options.connector().starts_with('$') => (&spec.table, check_sink(spec)),
+            // `$result` is this program's own.
+            Operator::Sink(spec) if spec.options.connector() != RESULT_CONNECTOR => (&spec.table, check_sink(spec)),
             _ => continue,
         };
         let span = catalog.table(table).map(|table| table.span.0..table.span.1);

@@ -9,6 +9,7 @@ mod check;
 mod commands;
 mod config;
 mod estimates;
+mod indexes;
 mod launch;
 mod live;
 mod output;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fleuve_base::{Env, Error, Result};
 use fleuve_connect::StandardConnectors;
+use fleuve_connect::index::Indexes;
 use fleuve_flow::connectors::Connectors;
 use fleuve_journal::{Log, LogOptions};
 
@@ -17,13 +18,15 @@ pub struct Workspace {
     pub env: Env,
     directory: PathBuf,
     log: Option<Arc<Log>>,
+    /// Open for as long as the log is, so that every query finds their trees in memory.
+    indexes: Option<Arc<Indexes>>,
 }
 
 impl Workspace {
     /// A workspace whose log is not opened.
     pub fn ephemeral(data: Option<&PathBuf>) -> Self {
         let directory = data.cloned().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
-        Workspace { env: Env::system(), directory, log: None }
+        Workspace { env: Env::system(), directory, log: None, indexes: None }
     }
 
     /// A workspace with its log, created if there is none.
@@ -46,7 +49,9 @@ impl Workspace {
     /// Opens the log if it is not open yet.
     pub fn require_log(&mut self) -> Result<&Arc<Log>> {
         if self.log.is_none() {
-            self.log = Some(Log::open(self.env.clone(), &self.directory, LogOptions::default())?);
+            let log = Log::open(self.env.clone(), &self.directory, LogOptions::default())?;
+            self.indexes = Some(Indexes::of(&self.env, &log));
+            self.log = Some(log);
         }
         self.log.as_ref().ok_or_else(|| Error::internal("the log was opened a line above"))
     }
@@ -72,6 +77,7 @@ impl Workspace {
 
     /// Closes the log cleanly, so that the next start needs no recovery.
     pub fn close(self) -> Result<()> {
-        self.log.map_or(Ok(()), |log| log.close())
+        let stored = self.indexes.map_or(Ok(()), |indexes| indexes.store());
+        stored.and(self.log.map_or(Ok(()), |log| log.close()))
     }
 }

@@ -97,6 +97,17 @@ pub trait Source: Send + Sync {
         true
     }
 
+    /// The run before had read everything, and this one goes on with it: what has appeared since is to be read, too. Called
+    /// after [`Source::resume`].
+    fn reopen(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Of a source that draws at random: how many draws gave a row, and how many were rejected and made again.
+    fn draws(&self) -> Option<(u64, u64)> {
+        None
+    }
+
     /// Records that are there but not yet claimed, if known.
     fn lag(&self) -> Option<u64> {
         None

@@ -44,6 +44,9 @@ pub enum OnlineUnit {
 /// What [`OnlineAggregate`] appends after the aggregates.
 pub const ROWS_SEEN: &str = "rows_seen";
 
+/// The metadata key under which an index tells of how many rows a row's group has (BIGINT).
+pub const POPULATION: &str = "$population";
+
 /// As [`ROWS_SEEN`].
 pub const FRACTION: &str = "fraction";
 

@@ -74,6 +74,15 @@ impl Pipeline {
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
     }
 
+    /// Whether a run that has finished is gone on with by the next one, instead of being begun anew: what it writes into, an
+    /// index, holds what came before.
+    pub fn accumulates(&self) -> bool {
+        self.nodes.iter().any(|node| match &node.operator {
+            Operator::Sink(sink) => sink.options.connector() == "$index",
+            _ => false,
+        })
+    }
+
     /// The source nodes that a node's rows come from, itself included.
     pub fn sources_of(&self, node: NodeId) -> Vec<NodeId> {
         let mut seen = vec![false; self.nodes.len()];

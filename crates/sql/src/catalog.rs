@@ -1,4 +1,4 @@
-//! What a session knows by name: tables, views and SQL functions.
+//! What a session knows by name: tables, views, SQL functions and indexes.
 //!
 //! Names are case-sensitive, as in Flink. A lookup tries the exact name first; if there is none and exactly one name
 //! agrees when case is ignored, it takes that one.
@@ -16,6 +16,18 @@ pub struct Catalog {
     tables: BTreeMap<String, TableDef>,
     views: BTreeMap<String, ViewDef>,
     functions: BTreeMap<String, FunctionDef>,
+    indexes: BTreeMap<String, IndexDef>,
+}
+
+/// `CREATE INDEX`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexDef {
+    /// The name as written.
+    pub name: String,
+    /// The table's name.
+    pub table: String,
+    /// The columns that it is ordered by.
+    pub columns: Vec<String>,
 }
 
 /// `CREATE TABLE`.
@@ -230,9 +242,39 @@ impl Catalog {
         Ok(())
     }
 
-    /// Removes a table of exactly this name.
-    pub fn drop_table(&mut self, name: &str) -> bool {
-        self.tables.remove(name).is_some()
+    /// Adds an index; the name must be free among indexes.
+    pub fn add_index(&mut self, index: IndexDef) -> Result<()> {
+        if self.indexes.contains_key(&index.name) {
+            return Err(already_exists("index", &index.name));
+        }
+        self.indexes.insert(index.name.clone(), index);
+        Ok(())
+    }
+
+    /// The index of exactly this name.
+    pub fn index(&self, name: &str) -> Option<&IndexDef> {
+        self.indexes.get(name)
+    }
+
+    /// All indexes by name.
+    pub fn indexes(&self) -> impl Iterator<Item = &IndexDef> {
+        self.indexes.values()
+    }
+
+    /// Removes an index.
+    pub fn drop_index(&mut self, name: &str) -> bool {
+        self.indexes.remove(name).is_some()
+    }
+
+    /// Removes a table of exactly this name; whether there was one. It must have no index.
+    pub fn drop_table(&mut self, name: &str) -> Result<bool> {
+        match self.indexes.values().find(|index| index.table == name) {
+            Some(index) if self.tables.contains_key(name) => {
+                let text = format!("table `{name}` has the index `{}`", index.name);
+                Err(Error::input("E027", text).with_hint(format!("DROP INDEX {} first", index.name)))
+            }
+            _ => Ok(self.tables.remove(name).is_some()),
+        }
     }
 
     /// Removes a view of exactly this name.

@@ -17,9 +17,9 @@ use fleuve_base::{Error, Place, Result};
 use fleuve_plan::{Control, Pipeline};
 use sqlparser::ast::Query;
 
-use crate::catalog::{Catalog, FunctionDef, TableDef, ViewDef};
+use crate::catalog::{Catalog, FunctionDef, IndexDef, TableDef, ViewDef};
 use crate::parser::statement::{
-    CreateFunction, CreateTable, CreateView, Explain, Name, ObjectKind, ParsedStatement, Statement,
+    CreateFunction, CreateIndex, CreateTable, CreateView, Explain, Name, ObjectKind, ParsedStatement, Statement,
 };
 use crate::parser::{ByteSpan, InsertStatement, parse_script, parse_without_places};
 use crate::settings::SessionSettings;
@@ -40,6 +40,28 @@ pub enum Outcome {
     Query(Pipeline),
     /// What is asked of the SELECT ONLINE that runs or comes next.
     Control(Control),
+    /// A pipeline that builds and keeps an index.
+    Index(Pipeline),
+    /// An index is dropped: its pipeline is to be stopped, and what it has stored to be deleted.
+    DropIndex(DropIndex),
+}
+
+/// An index that is dropped.
+#[derive(Debug, Clone)]
+pub struct DropIndex {
+    /// Its name.
+    pub name: String,
+    /// Whether the session has declared it. Otherwise an earlier script has; or there is none.
+    pub declared: bool,
+    /// No error if there is none.
+    pub if_exists: bool,
+    /// Where the name stands.
+    pub place: Place,
+}
+
+/// The name of the pipeline that builds an index.
+pub fn index_pipeline(index: &str) -> String {
+    format!("index-{index}")
 }
 
 /// Settings and a catalog.
@@ -81,6 +103,7 @@ impl Session {
             Statement::CreateTable(create) => self.create_table(create, &statement.text),
             Statement::CreateView(create) => self.create_view(create, &statement.text),
             Statement::CreateFunction(create) => self.create_function(create),
+            Statement::CreateIndex(create) => self.create_index(create),
             Statement::Drop { kind, name, if_exists } => self.drop(*kind, name, *if_exists),
             Statement::Set { key, value } => self.execute_set(key, value),
             Statement::Reset(key) => self.reset(key.as_ref()),
@@ -153,11 +176,33 @@ impl Session {
         Ok(Outcome::Done(format!("function `{name}` created")))
     }
 
+    fn create_index(&mut self, create: &CreateIndex) -> Result<Outcome> {
+        let name = &create.name.value;
+        if create.if_not_exists && self.catalog.index(name).is_some() {
+            return Ok(Outcome::Done(format!("index `{name}` exists already")));
+        }
+        let pipeline = self.index(create)?;
+        let columns = create.columns.iter().map(|column| column.value.clone()).collect();
+        // As the table is called, which the statement may spell otherwise.
+        let table = self.catalog.table(&create.table.value).map_or(&create.table.value, |table| &table.name).clone();
+        self.catalog.add_index(IndexDef { name: name.clone(), table, columns }).map_err(at(create.name.span))?;
+        Ok(Outcome::Index(pipeline))
+    }
+
+    fn index(&self, create: &CreateIndex) -> Result<Pipeline> {
+        let pipeline = planner::plan_index(&self.catalog, &self.settings.pipeline(), create)?;
+        Ok(Pipeline { name: index_pipeline(&create.name.value), ..pipeline })
+    }
+
     fn drop(&mut self, kind: ObjectKind, name: &Name, if_exists: bool) -> Result<Outcome> {
         let (what, dropped) = match kind {
-            ObjectKind::Table => ("table", self.catalog.drop_table(&name.value)),
+            ObjectKind::Table => ("table", self.catalog.drop_table(&name.value).map_err(at(name.span))?),
             ObjectKind::View => ("view", self.catalog.drop_view(&name.value)),
             ObjectKind::Function => ("function", self.catalog.drop_function(&name.value)),
+            ObjectKind::Index => {
+                let (declared, place) = (self.catalog.drop_index(&name.value), Place::sql(name.span.0, name.span.1));
+                return Ok(Outcome::DropIndex(DropIndex { name: name.value.clone(), declared, if_exists, place }));
+            }
         };
         if dropped {
             return Ok(Outcome::Done(format!("{what} `{}` dropped", name.value)));
@@ -178,6 +223,7 @@ impl Session {
             }
             ObjectKind::Table | ObjectKind::View => self.catalog.unknown_relation(name),
             ObjectKind::Function => Error::input("E011", format!("the session has no function `{name}`")),
+            ObjectKind::Index => Error::input("E026", format!("there is no index `{name}`")),
         }
     }
 
@@ -223,6 +269,7 @@ impl Session {
             Statement::Insert(inserts) => self.insert(inserts)?,
             Statement::Query(query) => self.query(query)?,
             Statement::Online(query) => self.online(query)?,
+            Statement::CreateIndex(create) => self.index(create)?,
             _ => return Err(Error::input("E001", "only queries and INSERTs can be explained")),
         };
         let options = explain::Options { cost: what.cost, changelog: what.changelog, json: what.json };

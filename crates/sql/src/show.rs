@@ -26,6 +26,14 @@ pub(crate) fn show(catalog: &Catalog, settings: &SessionSettings, what: &Show) -
         }
         Show::Views => texts(&[("view name", catalog.views().map(|view| Some(view.name.as_str())).collect())]),
         Show::Functions => functions(catalog),
+        Show::Indexes => {
+            let columns: Vec<String> = catalog.indexes().map(|index| index.columns.join(", ")).collect();
+            texts(&[
+                ("index name", catalog.indexes().map(|index| Some(index.name.as_str())).collect()),
+                ("table name", catalog.indexes().map(|index| Some(index.table.as_str())).collect()),
+                ("columns", columns.iter().map(|columns| Some(columns.as_str())).collect()),
+            ])
+        }
         Show::Settings => all_settings(settings),
         Show::CreateTable(name) => match relation(catalog, name)? {
             Relation::Table(table) => texts(&[("create table", vec![Some(&create_table(table))])]),

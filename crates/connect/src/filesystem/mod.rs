@@ -156,18 +156,26 @@ impl FileSource {
         let now = self.env.clock.monotonic();
         if now >= state.look_at {
             state.look_at = now + interval;
-            let known = self.files().all();
-            let known: std::collections::HashSet<_> = known.iter().map(|file| file.path.as_path()).collect();
-            let mut found = self.location.find()?;
-            found.retain(|file| !known.contains(file.path.as_path()));
-            if !found.is_empty() {
-                self.store.add(false, &found)?;
-                self.files().extend(found);
+            if self.add_new()? {
                 return Ok(true);
             }
         }
         self.alarm.wake_at(state.look_at)?;
         Ok(false)
+    }
+
+    /// Adds files that have appeared; whether there are any.
+    fn add_new(&self) -> Result<bool> {
+        let known = self.files().all();
+        let known: std::collections::HashSet<_> = known.iter().map(|file| file.path.as_path()).collect();
+        let mut found = self.location.find()?;
+        found.retain(|file| !known.contains(file.path.as_path()));
+        if found.is_empty() {
+            return Ok(false);
+        }
+        self.store.add(false, &found)?;
+        self.files().extend(found);
+        Ok(true)
     }
 
     /// The end that the next chunk is to have; none if rows have to wait.
@@ -287,6 +295,12 @@ impl Source for FileSource {
         }
         state.cursor = Cursor::at(last.item, last.end);
         Ok(())
+    }
+
+    fn reopen(&self) -> Result<()> {
+        let state = self.state.lock();
+        // Without a list the files are found when the first chunk is asked for; a replay's files are known from its start.
+        if state.listed && state.replay.is_none() { self.add_new().map(drop) } else { Ok(()) }
     }
 
     fn decoder(&self) -> Result<Box<dyn Decoder>> {

@@ -19,9 +19,11 @@ pub fn run(arguments: &ExplainArguments, json: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     for statement in session.parse(&text).map_err(located)? {
         let shown = match session.execute(&statement).map_err(located)? {
-            Outcome::Pipeline(pipeline) | Outcome::Query(pipeline) => explain(&pipeline, &options),
+            Outcome::Pipeline(pipeline) | Outcome::Query(pipeline) | Outcome::Index(pipeline) => {
+                explain(&pipeline, &options)
+            }
             Outcome::Explain(text) => text,
-            Outcome::Done(_) | Outcome::Rows(_) | Outcome::Control(_) => continue,
+            Outcome::Done(_) | Outcome::Rows(_) | Outcome::Control(_) | Outcome::DropIndex(_) => continue,
         };
         writeln!(out, "{}", shown.trim_end()).map_err(|e| io_error(&e))?;
     }

@@ -17,6 +17,7 @@ use super::steer::Steering;
 use crate::args::{EngineArguments, Format, PlayArguments, RunArguments, SqlArguments};
 use crate::check;
 use crate::estimates::Estimates;
+use crate::indexes::ScriptIndexes;
 use crate::launch::start_all;
 use crate::live::Live;
 use crate::output::{self, Presenter, Printer, io_error};
@@ -112,7 +113,7 @@ pub fn script(script: &Script<'_>, engine: &EngineArguments, json: bool) -> Resu
     let mut runner = Runner::new(engine, json, script.stem);
     for statement in &statements {
         let outcome = session.execute(statement).map_err(located)?;
-        if let Outcome::Pipeline(pipeline) | Outcome::Query(pipeline) = &outcome {
+        if let Outcome::Pipeline(pipeline) | Outcome::Query(pipeline) | Outcome::Index(pipeline) = &outcome {
             check::tables(pipeline, session.catalog(), script.text).map_err(located)?;
         }
         runner.take(outcome).map_err(located)?;
@@ -129,6 +130,9 @@ struct Runner<'a> {
     waiting: Vec<Pipeline>,
     begun: Vec<String>,
     running: Vec<Handle>,
+    indexes: ScriptIndexes,
+    /// The script does something beside keeping indexes: it ends when that has ended.
+    has_work: bool,
     names: HashMap<String, usize>,
     /// What the next SELECT ONLINE is to begin with.
     controls: Vec<Control>,
@@ -146,6 +150,8 @@ impl<'a> Runner<'a> {
             waiting: vec![],
             begun: vec![],
             running: vec![],
+            indexes: ScriptIndexes::default(),
+            has_work: false,
             names: HashMap::new(),
             controls: vec![],
         }
@@ -165,7 +171,9 @@ impl<'a> Runner<'a> {
                 printer.print(&rows, &mut out)?;
                 printer.finish(&mut out)
             }
-            Outcome::Pipeline(pipeline) | Outcome::Query(pipeline) if self.engine.dry_run => {
+            Outcome::Pipeline(pipeline) | Outcome::Query(pipeline) | Outcome::Index(pipeline)
+                if self.engine.dry_run =>
+            {
                 let text = fleuve_sql::explain::explain(&pipeline, &fleuve_sql::explain::Options::default());
                 print_text(&text)
             }
@@ -174,8 +182,19 @@ impl<'a> Runner<'a> {
                 self.waiting.push(pipeline);
                 Ok(())
             }
+            Outcome::Index(pipeline) => {
+                self.indexes.add(pipeline);
+                Ok(())
+            }
+            Outcome::DropIndex(_) if self.engine.dry_run => Ok(()),
+            Outcome::DropIndex(index) => {
+                let log = self.workspace.require_log()?.clone();
+                self.has_work = true;
+                self.indexes.drop(&index, &self.workspace.env, &log, self.workspace.directory())
+            }
             Outcome::Query(pipeline) => {
                 self.start_waiting()?;
+                self.has_work = true;
                 self.query(pipeline)
             }
         }
@@ -187,16 +206,17 @@ impl<'a> Runner<'a> {
 
     /// Starts what the statements so far ask for: only now, since a mistake further down is found before anything runs.
     fn start_waiting(&mut self) -> Result<()> {
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && !self.indexes.is_waiting() {
             return Ok(());
         }
         let log = self.workspace.require_log()?.clone();
         let durable = Some((log, self.workspace.directory().to_owned()));
         let options =
             StartOptions { env: self.workspace.env.clone(), durable, connectors: self.workspace.connectors() };
+        self.has_work |= !self.waiting.is_empty();
         self.begun.extend(self.waiting.iter().map(|pipeline| pipeline.name.clone()));
         self.running.extend(start_all(std::mem::take(&mut self.waiting), &options)?);
-        Ok(())
+        if self.indexes.is_waiting() { self.indexes.build(&options) } else { Ok(()) }
     }
 
     /// A query runs in memory; topics are there if the data directory is.
@@ -218,33 +238,50 @@ impl<'a> Runner<'a> {
         finish_query(handle, printed, self.engine.stats)
     }
 
+    fn handles(&self) -> impl Iterator<Item = &Handle> {
+        self.running.iter().chain(self.indexes.handles())
+    }
+
     /// Waits for everything that still runs.
     fn finish(mut self) -> Result<()> {
         self.start_waiting()?;
         let mut live = Live::new();
         let mut stopping = false;
-        while !self.running.iter().all(Handle::ended) {
-            if !stopping && (signals::stop_requested() || self.running.iter().any(failed)) {
+        while !self.handles().all(Handle::ended) {
+            if !stopping && (signals::stop_requested() || self.handles().any(failed)) {
                 stopping = true;
-                self.running.iter().for_each(|handle| (handle.stopper())());
+                self.handles().for_each(|handle| (handle.stopper())());
             }
-            live.draw(&self.running.iter().collect::<Vec<_>>());
+            // Indexes alone keep no script running that has done something with them.
+            if !stopping && self.has_work && self.running.iter().all(Handle::ended) && self.indexes.caught_up() {
+                stopping = true;
+                self.indexes.stop();
+            }
+            live.draw(&self.handles().collect::<Vec<_>>());
             std::thread::sleep(POLL);
         }
         live.clear();
-        let (mut result, mut finished) = (Ok(()), true);
+        let stats = self.engine.stats;
+        let (mut result, mut finished) = (self.indexes.finish(|handle| tell_end(handle, stats)), true);
         for handle in self.running.drain(..) {
             let (stats, name) = (handle.stats().clone(), handle.pipeline().name.clone());
             let ended = handle.wait();
             finished &= matches!(ended, Ok(Ended::Finished));
             result = result.and(ended.map(|_| ()));
             if self.engine.stats {
-                print_stats(&name, &stats);
+                print_stats(&name, &stats, None);
             }
         }
         let (env, directory) = (self.workspace.env.clone(), self.workspace.directory().to_owned());
         result.and(self.workspace.close())?;
         if finished { end(&self.begun, &env, &directory) } else { Ok(()) }
+    }
+}
+
+/// Prints the counters of a pipeline that has ended, if they are wanted.
+fn tell_end(handle: &Handle, stats: bool) {
+    if stats {
+        print_stats(&handle.pipeline().name, handle.stats(), None);
     }
 }
 
@@ -267,7 +304,7 @@ fn failed(handle: &Handle) -> bool {
 
 fn reads_topic(pipeline: &Pipeline) -> bool {
     pipeline.nodes.iter().any(|node| match &node.operator {
-        Operator::Source(source) => source.options.connector() == "topic",
+        Operator::Source(source) => matches!(source.options.connector(), "topic" | fleuve_connect::index::CONNECTOR),
         _ => false,
     })
 }
@@ -294,7 +331,7 @@ impl Screen {
         // Each estimate stands for itself: which one it replaces its group tells.
         let changelog = input.changelog == Changelog::Retract && !online;
         let presenter = Presenter::new(&sink.schema, changelog, sink.upsert_key.clone());
-        let printer = output::printer(format, presenter.schema())?;
+        let printer = output::query_printer(format, presenter.schema())?;
         Ok(Screen::Rows(presenter, printer))
     }
 
@@ -350,12 +387,20 @@ fn print_query(handle: &Handle, rows: &Receiver<Rows>, screen: &mut Screen, stee
 /// Ends a query. That the reader of the output has gone is how `head` ends one.
 fn finish_query(handle: Handle, printed: Result<()>, stats: bool) -> Result<()> {
     let (counters, name) = (handle.stats().clone(), handle.pipeline().name.clone());
+    let by_rejection = handle.pipeline().nodes.iter().any(|node| match &node.operator {
+        Operator::Source(source) => source.options.get("method") == Some("rejection"),
+        _ => false,
+    });
     if printed.is_err() {
         (handle.stopper())();
     }
+    let draws = draws(&handle);
     let ended = handle.wait().map(|_| ());
+    if let Some((accepted, rejected)) = draws.filter(|_| by_rejection) {
+        eprintln!("{accepted} rows drawn, {rejected} draws rejected");
+    }
     if stats {
-        print_stats(&name, &counters);
+        print_stats(&name, &counters, draws);
     }
     match printed.and(ended) {
         Err(error) if error.code() == PRINTER_CLOSED => Ok(()),
@@ -363,15 +408,21 @@ fn finish_query(handle: Handle, printed: Result<()>, stats: bool) -> Result<()> 
     }
 }
 
+/// Draws of all sources that draw at random: how many gave a row, and how many were rejected.
+fn draws(handle: &Handle) -> Option<(u64, u64)> {
+    let draws = handle.sources().iter().filter_map(|(_, source)| source.draws());
+    draws.reduce(|sum, draws| (sum.0 + draws.0, sum.1 + draws.1))
+}
+
 fn print_text(text: &str) -> Result<()> {
     std::io::stdout().write_all(text.as_bytes()).map_err(|e| io_error(&e))
 }
 
 /// Counters of a finished pipeline, as one line of JSON on standard error.
-fn print_stats(name: &str, stats: &fleuve_flow::runtime::Stats) {
+fn print_stats(name: &str, stats: &fleuve_flow::runtime::Stats, draws: Option<(u64, u64)>) {
     let total = stats.total();
     let ms = |quantile: f64| stats.latency_quantile(quantile).map(|d| d.as_secs_f64() * 1e3);
-    let line = serde_json::json!({
+    let mut line = serde_json::json!({
         "pipeline": name,
         "rows_in": stats.rows_in.load(Ordering::Relaxed),
         "rows_out": stats.rows_out.load(Ordering::Relaxed),
@@ -383,5 +434,8 @@ fn print_stats(name: &str, stats: &fleuve_flow::runtime::Stats) {
         "latency_ms_p99": ms(0.99),
         "seconds": stats.elapsed().as_secs_f64(),
     });
+    if let Some((accepted, rejected)) = draws {
+        line["draws"] = serde_json::json!({"accepted": accepted, "rejected": rejected});
+    }
     eprintln!("{line}");
 }

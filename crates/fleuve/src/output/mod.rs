@@ -3,6 +3,7 @@
 mod arrow_stream;
 mod changes;
 mod csv;
+mod histogram;
 mod json;
 pub mod listing;
 pub mod record;
@@ -48,6 +49,14 @@ pub fn printer(format: Format, schema: &SchemaRef) -> Result<Box<dyn Printer>> {
         Format::Arrow => Box::new(arrow_stream::ArrowPrinter::default()),
         Format::Vertical => Box::new(vertical::VerticalPrinter::default()),
     })
+}
+
+/// A printer for a query's rows: as [`printer`], but on a terminal a histogram is drawn.
+pub fn query_printer(format: Format, schema: &SchemaRef) -> Result<Box<dyn Printer>> {
+    if format == Format::Table && histogram::is_one(schema) && std::io::stdout().is_terminal() {
+        return Ok(Box::new(histogram::HistogramPrinter::new(schema)));
+    }
+    printer(format, schema)
 }
 
 /// Turns the epochs of a query into rows to print: as they are, or with the change's kind in an `op` column.

@@ -127,7 +127,7 @@ pub fn begin(pipelines: Vec<Pipeline>, options: &StartOptions) -> Result<Vec<Pip
     let open = |pipeline: Pipeline| {
         let store = PipelineStore::open(options.env.clone(), dir, &pipeline.name)?;
         let stored = stored_plan(&store, pipeline.clone(), options)?;
-        match store.latest()?.filter(|manifest| stored.has_finished(manifest)) {
+        match store.latest()?.filter(|manifest| stored.has_finished(manifest) && !stored.pipeline.accumulates()) {
             Some(manifest) => show_committed(&stored, &manifest, options).map(|()| None),
             None => Ok(Some(pipeline)),
         }
@@ -260,7 +260,8 @@ impl Past {
     ) -> Result<Past> {
         let map = WatermarkMap::new(pipeline);
         let committed = store.map(|store| last_before(store, until)).transpose()?.flatten();
-        let restore = committed.clone().filter(|m| !m.last && m.fingerprint == pipeline.fingerprint);
+        let goes_on = |m: &Manifest| (!m.last || pipeline.accumulates()) && m.fingerprint == pipeline.fingerprint;
+        let restore = committed.clone().filter(goes_on);
         let after = committed.as_ref().map_or(0, |m| m.epoch);
         let from = committed.as_ref().map_or(0, |m| m.journal_offset);
         let records = journal.map(|j| j.records(from)).transpose()?.unwrap_or_default();
@@ -344,6 +345,7 @@ impl<'a> Launch<'a> {
         let committed = self.past.committed.as_ref();
         let sinks = open_sinks(&*self.options.connectors, &pipeline, &self.identity, committed)?;
         let opened: Vec<_> = sources.iter().map(|(node, (source, _))| (*node, source.clone())).collect();
+        let positions = self.past.positions.clone();
         let coordinator = self.coordinator(&opened);
         opened.iter().for_each(|(_, source)| source.subscribe(coordinator.waker()));
         let snapshotter = Snapshotter {
@@ -371,7 +373,7 @@ impl<'a> Launch<'a> {
             announce: Mutex::new(Some(sender.clone())),
             pipeline: pipeline.clone(),
         });
-        announce_replayed_end(&plan, &sender);
+        announce_replayed_end(&plan, positions, &sender);
         let workers = spawn(&plan, &sender)?;
         Ok(Handle { pipeline, coordinator, stats, sources: opened, workers, snapshotter })
     }
@@ -405,6 +407,9 @@ impl<'a> Launch<'a> {
             };
             let positions = self.past.positions.iter().filter(|((n, _), _)| *n == node);
             source.resume(&positions.map(|(_, range)| *range).collect::<Vec<_>>())?;
+            if self.past.restore.as_ref().is_some_and(|manifest| manifest.last) {
+                source.reopen()?;
+            }
             Ok((node, (source, scan)))
         };
         source_nodes(&self.pipeline).into_iter().map(open).collect()
@@ -488,11 +493,11 @@ fn open_sinks(
 }
 
 /// Where the journal holds the pipeline's last epoch already, its replay takes the final snapshot.
-fn announce_replayed_end(plan: &Arc<WorkerPlan>, sender: &Sender<Message>) {
+fn announce_replayed_end(plan: &Arc<WorkerPlan>, positions: BTreeMap<(NodeId, u32), Range>, sender: &Sender<Message>) {
     if let Some(facts) = plan.replay.last().filter(|facts| facts.snapshot) {
         let start = super::coordinator::SnapshotStart {
             facts: facts.clone(),
-            positions: BTreeMap::new(),
+            positions,
             journal_offset: plan.restore.as_ref().map_or(0, |m| m.journal_offset),
         };
         // The snapshotter ends early only after an error, which it has reported by then.

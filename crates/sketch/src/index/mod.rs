@@ -25,6 +25,7 @@ mod page;
 mod range;
 mod shuffle;
 mod tree;
+mod tree_stored;
 
 pub use histogram::Bucket;
 pub use page::{KEY_BYTES_MAX, PAGE_BYTES};

@@ -7,29 +7,29 @@
 use fleuve_base::{Error, ErrorKind, Result};
 
 use super::page::{Child, KEY_BYTES_MAX, PAGE_BYTES, Page};
-use crate::stored::{Reader, Stored, write_items, wrong};
-
-/// Kind and version of the stored form.
-const KIND: (u8, u8) = (b'I', 1);
+use super::tree_stored::Changed;
+use crate::stored::wrong;
 
 /// The most pages of a tree: 1 TiB.
-const PAGES_MAX: usize = 1 << 28;
+pub(super) const PAGES_MAX: usize = 1 << 28;
 
 /// The most levels of a tree; each inner page but the root has several children when it is split.
-const HEIGHT_MAX: usize = 40;
+pub(super) const HEIGHT_MAX: usize = 40;
 
 /// A set of pairs (key, row number), in order.
 #[derive(Debug, Clone)]
 pub struct Tree {
-    pages: Vec<Page>,
-    free: Vec<u32>,
+    pub(super) pages: Vec<Page>,
+    pub(super) free: Vec<u32>,
     pub(super) root: u32,
     /// Levels of pages; 1 where the root is a leaf.
-    height: usize,
-    rows: u64,
-    changes: u64,
+    pub(super) height: usize,
+    pub(super) rows: u64,
+    pub(super) changes: u64,
     /// The most entries that any leaf, and the most children that any inner page, has ever had.
-    widest: [usize; 2],
+    pub(super) widest: [usize; 2],
+    /// The pages that are not as they are stored.
+    pub(super) changed: Changed,
 }
 
 impl Default for Tree {
@@ -41,7 +41,18 @@ impl Default for Tree {
 impl Tree {
     /// Without rows.
     pub fn new() -> Self {
-        Tree { pages: vec![Page::new(true)], free: vec![], root: 0, height: 1, rows: 0, changes: 0, widest: [0; 2] }
+        let mut tree = Tree {
+            pages: vec![Page::new(true)],
+            free: vec![],
+            root: 0,
+            height: 1,
+            rows: 0,
+            changes: 0,
+            widest: [0; 2],
+            changed: Changed::default(),
+        };
+        tree.changed.note(0);
+        tree
     }
 
     /// The number of pairs.
@@ -72,6 +83,12 @@ impl Tree {
     #[inline]
     pub(super) fn page(&self, page: u32) -> &Page {
         &self.pages[page as usize]
+    }
+
+    /// A page that is about to be changed.
+    fn page_mut(&mut self, page: u32) -> &mut Page {
+        self.changed.note(page);
+        &mut self.pages[page as usize]
     }
 
     /// The most entries of a leaf, or children of an inner page.
@@ -112,7 +129,7 @@ impl Tree {
         let Err(slot) = self.page(leaf).search(key, row) else { return Ok(false) };
         for (page, slot) in &path {
             let rows = self.page(*page).child(*slot).rows;
-            self.pages[*page as usize].set_rows(*slot, rows + 1);
+            self.page_mut(*page).set_rows(*slot, rows + 1);
         }
         self.rows += 1;
         self.changes += 1;
@@ -123,15 +140,15 @@ impl Tree {
     /// Inserts a cell into a page, and splits it and those above it where there is no room.
     fn insert_cell(&mut self, mut path: Vec<(u32, usize)>, page: u32, slot: usize, cell: (Child, &[u8], u64)) {
         let (child, key, row) = cell;
-        let left = &mut self.pages[page as usize];
+        let left = self.page_mut(page);
         if left.insert(slot, child, key, row) {
-            let (widest, length) = (&mut self.widest[usize::from(!left.is_leaf())], left.len());
-            *widest = length.max(*widest);
+            let (is_leaf, length) = (left.is_leaf(), left.len());
+            self.note_width(is_leaf, length);
             return;
         }
         let at_end = slot == left.len();
         let last = path.iter().all(|(page, slot)| slot + 1 == self.pages[*page as usize].len());
-        let left = &mut self.pages[page as usize];
+        let left = self.page_mut(page);
         let middle = if at_end && last { left.len() } else { left.middle() };
         let mut right = left.split_off(middle);
         let is_right = slot > middle || right.len() == 0;
@@ -139,8 +156,8 @@ impl Tree {
             if is_right { right.insert(slot - middle, child, key, row) } else { left.insert(slot, child, key, row) };
         assert!(fits, "half a page has room for a cell");
         let (left_rows, right_rows) = (left.rows(), right.rows());
-        let widest = &mut self.widest[usize::from(!left.is_leaf())];
-        *widest = left.len().max(right.len()).max(*widest);
+        let (is_leaf, length) = (left.is_leaf(), left.len().max(right.len()));
+        self.note_width(is_leaf, length);
         let (low, low_row) = right.entry(0);
         let low = low.to_vec();
         let right = Child { page: self.allocate(right), rows: right_rows };
@@ -149,8 +166,13 @@ impl Tree {
             path.push((self.root, 0));
         }
         let (parent, slot) = path.pop().expect("a root was put above where there was none");
-        self.pages[parent as usize].set_rows(slot, left_rows);
+        self.page_mut(parent).set_rows(slot, left_rows);
         self.insert_cell(path, parent, slot + 1, (right, &low, low_row));
+    }
+
+    fn note_width(&mut self, is_leaf: bool, length: usize) {
+        let widest = &mut self.widest[usize::from(!is_leaf)];
+        *widest = length.max(*widest);
     }
 
     /// Puts a root above the old one.
@@ -164,11 +186,12 @@ impl Tree {
     fn allocate(&mut self, page: Page) -> u32 {
         match self.free.pop() {
             Some(free) => {
-                self.pages[free as usize] = page;
+                *self.page_mut(free) = page;
                 free
             }
             None => {
                 self.pages.push(page);
+                self.changed.note(self.pages.len() as u32 - 1);
                 self.pages.len() as u32 - 1
             }
         }
@@ -178,10 +201,10 @@ impl Tree {
     pub fn remove(&mut self, key: &[u8], row: u64) -> bool {
         let (path, leaf) = self.path(key, row);
         let Ok(slot) = self.page(leaf).search(key, row) else { return false };
-        self.pages[leaf as usize].remove(slot);
+        self.page_mut(leaf).remove(slot);
         for (page, slot) in &path {
             let rows = self.page(*page).child(*slot).rows;
-            self.pages[*page as usize].set_rows(*slot, rows - 1);
+            self.page_mut(*page).set_rows(*slot, rows - 1);
         }
         self.rows -= 1;
         self.changes += 1;
@@ -212,14 +235,14 @@ impl Tree {
             if self.page(one.page).used() + self.page(two.page).used() > Page::CAPACITY {
                 continue;
             }
-            let right = std::mem::replace(&mut self.pages[two.page as usize], Page::new(true));
-            let merged = &mut self.pages[one.page as usize];
+            let right = std::mem::replace(self.page_mut(two.page), Page::new(true));
+            let merged = self.page_mut(one.page);
             merged.append(&right, 0);
-            let (widest, length) = (&mut self.widest[usize::from(!merged.is_leaf())], merged.len());
-            *widest = length.max(*widest);
+            let (is_leaf, length) = (merged.is_leaf(), merged.len());
+            self.note_width(is_leaf, length);
             self.free.push(two.page);
-            self.pages[parent as usize].set_rows(left, one.rows + two.rows);
-            self.pages[parent as usize].remove(left + 1);
+            self.page_mut(parent).set_rows(left, one.rows + two.rows);
+            self.page_mut(parent).remove(left + 1);
             return;
         }
     }
@@ -255,39 +278,6 @@ impl Tree {
             }
             at = child.page;
         }
-    }
-
-    /// The stored form: all pages.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = vec![KIND.0, KIND.1];
-        [self.rows, self.height as u64].iter().for_each(|number| number.write(&mut out));
-        self.widest.iter().for_each(|width| (*width as u64).write(&mut out));
-        self.root.write(&mut out);
-        write_items(self.free.iter(), &mut out);
-        (self.pages.len() as u64).write(&mut out);
-        self.pages.iter().for_each(|page| out.extend_from_slice(page.bytes()));
-        out
-    }
-
-    /// What [`Tree::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// Corrupt, if the bytes are not a tree: order, counts and the shape are checked.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut from = Reader::new(bytes, KIND.0, KIND.1)?;
-        let (rows, height) = (u64::read(&mut from)?, u64::read(&mut from)? as usize);
-        let widest = [u64::read(&mut from)? as usize, u64::read(&mut from)? as usize];
-        let root = u32::read(&mut from)?;
-        let free: Vec<u32> = from.items(PAGES_MAX)?;
-        let count = from.count(PAGES_MAX, PAGE_BYTES)?;
-        let pages = (0..count).map(|_| Page::from_stored(from.take(PAGE_BYTES)?)).collect::<Result<Vec<_>>>()?;
-        from.finish()?;
-        if !(1..=HEIGHT_MAX).contains(&height) {
-            return Err(wrong("of an index has too many levels"));
-        }
-        let tree = Tree { pages, free, root, height, rows, changes: 0, widest };
-        tree.check()?;
-        Ok(tree)
     }
 
     /// That pages form a tree of this height with these rows, in order, each page once.

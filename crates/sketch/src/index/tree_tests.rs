@@ -1,6 +1,6 @@
 //! The tree against an ordered set, its stored form, and hostile bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
 use proptest::prelude::*;
@@ -10,6 +10,25 @@ use crate::index::Entry;
 
 fn key(number: u64, long: bool) -> Vec<u8> {
     [&number.to_be_bytes()[6..], &vec![b'-'; if long { 300 } else { (number % 9) as usize }]].concat()
+}
+
+/// Pages as someone keeps them who is told only which have changed.
+#[derive(Default)]
+struct Pages(HashMap<u32, Vec<u8>>);
+
+impl Pages {
+    fn store(&mut self, tree: &mut Tree) {
+        for page in tree.changed() {
+            self.0.insert(*page, tree.page_bytes(*page).unwrap().to_vec());
+        }
+        tree.clear_changed();
+        assert!(tree.changed().is_empty());
+    }
+}
+
+/// The stored form of a tree after its pages have been read and written anew, which leaves no holes in them.
+fn restored_bytes(tree: &Tree) -> Vec<u8> {
+    Tree::from_bytes(&tree.to_bytes()).unwrap().to_bytes()
 }
 
 proptest! {
@@ -22,9 +41,12 @@ proptest! {
         seek in 0u64..400,
     ) {
         let (mut tree, mut set) = (Tree::new(), BTreeSet::new());
-        let phases = steps.len() / 2;
+        let (mut pages, phases) = (Pages::default(), steps.len() / 2);
         for (i, (number, row, step)) in steps.into_iter().enumerate() {
             let key = key(number, long && number % 5 == 0);
+            if i % 300 == 7 {
+                pages.store(&mut tree);
+            }
             // First rows come, then they go.
             if (step == 0) == (i < phases) {
                 prop_assert_eq!(tree.remove(&key, row), set.remove(&(key, row)));
@@ -42,6 +64,9 @@ proptest! {
         prop_assert_eq!((tree.rank(&seek, 0), tree.rank_through(&seek)), (below, through));
         prop_assert_eq!(tree.first_after(&seek), model.get(through as usize).copied());
         prop_assert_eq!(tree.ranks(Bound::Included(&seek), Bound::Included(&seek)), below..through);
+        pages.store(&mut tree);
+        let again = Tree::from_pages(&tree.header(), |page| pages.0.get(&page).map(Vec::as_slice)).unwrap();
+        prop_assert_eq!(again.to_bytes(), restored_bytes(&tree));
         let restored = Tree::from_bytes(&tree.to_bytes()).unwrap();
         prop_assert!(restored.entries(0..tree.len()).eq(model.iter().copied()));
     }
@@ -91,4 +116,26 @@ fn hostile_bytes_do_no_harm() {
         assert!(Tree::from_bytes(&bytes[..at]).is_err());
     }
     assert!(refused > 500, "{refused} refused");
+}
+
+#[test]
+fn a_page_that_is_missing_or_old_is_found_out() {
+    let mut tree = Tree::new();
+    (0..600u64).for_each(|row| drop(tree.insert(&key(row, false), row)));
+    let mut pages = Pages::default();
+    pages.store(&mut tree);
+    let restore = |pages: &Pages, header: &[u8]| {
+        Tree::from_pages(header, |page| pages.0.get(&page).map(Vec::as_slice)).map(|tree| tree.len())
+    };
+    let old = tree.header();
+    assert_eq!(restore(&pages, &old).unwrap(), 600);
+    tree.insert(b"one more", 600).unwrap();
+    assert!(restore(&pages, &tree.header()).is_err(), "the header is newer than the pages");
+    let changed = tree.changed().len();
+    assert!((1..=3).contains(&changed), "an insertion changes the path to its leaf: {changed}");
+    pages.store(&mut tree);
+    assert!(restore(&pages, &old).is_err(), "the pages are newer than the header");
+    assert_eq!(restore(&pages, &tree.header()).unwrap(), 601);
+    pages.0.remove(&1);
+    assert!(restore(&pages, &tree.header()).is_err(), "a page is missing");
 }

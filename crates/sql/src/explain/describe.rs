@@ -9,6 +9,7 @@ use fleuve_plan::{
 };
 
 use super::changes;
+use crate::planner::INDEX;
 
 /// Characters of one detail line.
 const DETAIL_CHARS_MAX: usize = 400;
@@ -113,6 +114,16 @@ fn side_name(side: usize) -> &'static str {
 }
 
 fn source(spec: &SourceSpec) -> String {
+    let option = |key: &str| spec.options.get(key).unwrap_or_default();
+    match option("mode") {
+        "histogram" => return format!("`{}` (the levels of index `{}`)", spec.table, option("index")),
+        "olken" => {
+            let replacement = if option("replacement") == "true" { ", with replacement" } else { "" };
+            let (rows, method, index) = (option("rows"), option("method"), option("index"));
+            return format!("`{}` ({rows} draws by {method} from index `{index}`{replacement})", spec.table);
+        }
+        _ => {}
+    }
     let format = spec.options.format().map_or_else(String::new, |format| format!(", {format}"));
     format!("`{}` ({}{format})", spec.table, spec.options.connector())
 }
@@ -253,6 +264,9 @@ fn limit(skip: u64, fetch: Option<u64>) -> String {
 }
 
 fn sink(spec: &SinkSpec) -> String {
+    if spec.options.connector() == INDEX {
+        return format!("index `{}` over `{}`", spec.table, spec.options.get("table").unwrap_or_default());
+    }
     let format = spec.options.format().map_or_else(String::new, |format| format!(", {format}"));
     format!("`{}` ({}{format})", spec.table, spec.options.connector())
 }
@@ -263,7 +277,8 @@ fn sink_details(spec: &SinkSpec, node: &Node) -> Vec<String> {
     let names =
         |columns: &[usize]| columns.iter().map(|column| fields[*column].name().clone()).collect::<Vec<_>>().join(", ");
     if !spec.primary_key.is_empty() {
-        details.push(format!("primary key: {}", names(&spec.primary_key)));
+        let what = if spec.options.connector() == INDEX { "ordered by" } else { "primary key" };
+        details.push(format!("{what}: {}", names(&spec.primary_key)));
     }
     if !spec.partition_by.is_empty() {
         details.push(format!("partitioned by: {}", names(&spec.partition_by)));
@@ -275,7 +290,7 @@ fn sink_details(spec: &SinkSpec, node: &Node) -> Vec<String> {
 fn guarantee(spec: &SinkSpec) -> &'static str {
     match spec.options.connector() {
         "filesystem" => "exactly-once (files appear whole, with a snapshot)",
-        "topic" => "exactly-once (each epoch is appended once)",
+        "topic" | INDEX => "exactly-once (each epoch is appended once)",
         "blackhole" => "none needed (rows are counted and dropped)",
         _ => "at-least-once (after a crash the epochs since the last snapshot are shown again)",
     }

@@ -244,6 +244,7 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let explained = if cursor.accept_words(&["STATEMENT", "SET"]) {
         statement_set(cursor, set_start)?
     } else if ["SELECT", "WITH", "VALUES", "INSERT", "EXECUTE"].iter().any(|word| cursor.at_word(word))
+        || cursor.at_words(&["CREATE", "INDEX"])
         || *cursor.peek() == Token::LParen
     {
         statement(cursor)?
@@ -251,7 +252,7 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
         return Err(cursor.expected_one_of(&["SELECT", "WITH", "VALUES", "INSERT", "STATEMENT SET", "PLAN FOR"]));
     };
     match explained {
-        Statement::Insert(_) | Statement::Query(_) | Statement::Online(_) => {
+        Statement::Insert(_) | Statement::Query(_) | Statement::Online(_) | Statement::CreateIndex(_) => {
             Ok(Statement::Explain(Box::new(Explain { statement: explained, cost, changelog, json })))
         }
         _ => Err(cursor.since(start, Error::input("E001", "only queries and INSERTs can be explained"))),
@@ -324,6 +325,9 @@ fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.accept_words(&["FUNCTIONS"]) || cursor.accept_words(&["USER", "FUNCTIONS"]) {
         return Ok(Statement::Show(Show::Functions));
     }
+    if cursor.accept_word("INDEXES") {
+        return Ok(Statement::Show(Show::Indexes));
+    }
     if cursor.accept_words(&["CREATE", "TABLE"]) {
         return Ok(Statement::Show(Show::CreateTable(cursor.object_name("a table's name")?)));
     }
@@ -341,6 +345,7 @@ fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
             "TABLES",
             "VIEWS",
             "FUNCTIONS",
+            "INDEXES",
             "CREATE TABLE",
             "CREATE VIEW",
             "COLUMNS FROM",

@@ -1,11 +1,11 @@
-//! `CREATE` of views and functions, and `DROP`.
+//! `CREATE` of views, functions and indexes, and `DROP`.
 
 use arrow::datatypes::DataType;
 use fleuve_base::{Error, Place, Result};
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
-use super::statement::{CreateFunction, CreateView, Name, ObjectKind, Statement};
+use super::statement::{CreateFunction, CreateIndex, CreateView, Name, ObjectKind, Statement};
 use super::{command, data_type, parse_expr_in_literal, table};
 use crate::catalog::{FunctionDef, ViewDef};
 
@@ -25,15 +25,34 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if !or_replace && !system && cursor.accept_word("TABLE") {
         return table::create_table(cursor, start);
     }
-    let refused =
-        [&["CATALOG"][..], &["DATABASE"], &["MODEL"], &["MATERIALIZED", "TABLE"], &["CONNECTION"], &["TABLE"]];
+    if !or_replace && !temporary && cursor.accept_word("INDEX") {
+        return index(cursor);
+    }
+    let refused = [
+        &["UNIQUE", "INDEX"][..],
+        &["CATALOG"],
+        &["DATABASE"],
+        &["MODEL"],
+        &["MATERIALIZED", "TABLE"],
+        &["CONNECTION"],
+        &["TABLE"],
+    ];
     match refused.into_iter().find(|words| cursor.at_words(words)) {
         Some(words) => {
             let what = if or_replace { format!("OR REPLACE {}", words.join(" ")) } else { words.join(" ") };
             Err(command::refuse(cursor, start, &format!("CREATE {what}")))
         }
-        None => Err(cursor.expected_one_of(&["TABLE", "VIEW", "FUNCTION", "TEMPORARY"])),
+        None => Err(cursor.expected_one_of(&["TABLE", "VIEW", "FUNCTION", "INDEX", "TEMPORARY"])),
     }
+}
+
+fn index(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    let if_not_exists = cursor.accept_words(&["IF", "NOT", "EXISTS"]);
+    let name = cursor.object_name("the index's name")?;
+    cursor.expect_words(&["ON"])?;
+    let table = cursor.object_name("the table's name")?;
+    let columns = cursor.parenthesized(|cursor| cursor.name("a column's name"))?;
+    Ok(Statement::CreateIndex(Box::new(CreateIndex { name, table, columns, if_not_exists })))
 }
 
 fn view(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<Statement> {
@@ -120,8 +139,12 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.accept_word("TEMPORARY") {
         cursor.accept_word("SYSTEM");
     }
-    const KINDS: [(&str, ObjectKind); 3] =
-        [("TABLE", ObjectKind::Table), ("VIEW", ObjectKind::View), ("FUNCTION", ObjectKind::Function)];
+    const KINDS: [(&str, ObjectKind); 4] = [
+        ("TABLE", ObjectKind::Table),
+        ("VIEW", ObjectKind::View),
+        ("FUNCTION", ObjectKind::Function),
+        ("INDEX", ObjectKind::Index),
+    ];
     if let Some(word) = ["CATALOG", "DATABASE", "MODEL"].into_iter().find(|word| cursor.at_word(word)) {
         return Err(command::refuse(cursor, start, &format!("DROP {word}")));
     }

@@ -28,7 +28,9 @@ pub enum Statement {
     CreateView(Box<CreateView>),
     /// `CREATE [TEMPORARY [SYSTEM]] FUNCTION … LANGUAGE SQL`.
     CreateFunction(Box<CreateFunction>),
-    /// `DROP [TEMPORARY] TABLE | VIEW | FUNCTION [IF EXISTS] name`.
+    /// `CREATE INDEX`.
+    CreateIndex(Box<CreateIndex>),
+    /// `DROP [TEMPORARY] TABLE | VIEW | FUNCTION | INDEX [IF EXISTS] name`.
     Drop {
         /// What is dropped.
         kind: ObjectKind,
@@ -78,6 +80,8 @@ pub enum ObjectKind {
     View,
     /// A function.
     Function,
+    /// An index, with what it has stored.
+    Index,
 }
 
 /// `CREATE TABLE` as written.
@@ -156,6 +160,19 @@ pub struct CreateFunction {
     pub name_span: ByteSpan,
 }
 
+/// `CREATE INDEX [IF NOT EXISTS] name ON table (column, …)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateIndex {
+    /// The index's name.
+    pub name: Name,
+    /// The table's name.
+    pub table: Name,
+    /// The columns that it is ordered by, most significant first.
+    pub columns: Vec<Name>,
+    /// No error if it exists.
+    pub if_not_exists: bool,
+}
+
 /// `INSERT INTO table [(columns)] query`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InsertStatement {
@@ -172,7 +189,7 @@ pub struct InsertStatement {
 /// `EXPLAIN [details] [PLAN FOR] statement`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explain {
-    /// What is explained: a query, an INSERT or a statement set.
+    /// What is explained: a query, an INSERT, a statement set or CREATE INDEX.
     pub statement: Statement,
     /// `ESTIMATED_COST`.
     pub cost: bool,
@@ -191,6 +208,8 @@ pub enum Show {
     Views,
     /// Functions.
     Functions,
+    /// Indexes.
+    Indexes,
     /// The statement that would create a table.
     CreateTable(Name),
     /// The statement that would create a view.

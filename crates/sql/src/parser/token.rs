@@ -203,7 +203,8 @@ impl Level {
 /// - `ROW<…>`: `STRUCT<…>`;
 /// - `MAP[…]`: `MAP(…)`;
 /// - `WITH LOCAL TIME ZONE`: `WITH TIME ZONE` (there is no other zoned type in Flink);
-/// - `TABLESAMPLE RESERVOIR (n ROWS)`, and other methods that are not standard: `TABLESAMPLE ((RESERVOIR, n))`;
+/// - `TABLESAMPLE RESERVOIR (n ROWS)`, and other methods that are not standard: `TABLESAMPLE ((RESERVOIR, n))`; and
+///   `OLKEN (n ROWS, WITH REPLACEMENT)`: `((OLKEN, n, REPLACEMENT))`;
 /// - the unit in `TIMESTAMPDIFF(SECOND, …)` and `TIMESTAMPADD`: a string.
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
@@ -226,7 +227,7 @@ fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             continue;
         } else if sample_end == Some(at) {
             kept.push(symbol(Token::RParen));
-        } else if sample_end == Some(at + 1) && word_at(&tokens, at, "ROWS") {
+        } else if sample_end.is_some_and(|end| at < end) && is_sample_filler(&tokens, at) {
             continue;
         }
         if is_partition_argument(&tokens, at) {
@@ -271,6 +272,12 @@ fn end_of_sample(tokens: &[TokenWithSpan], at: usize) -> Option<usize> {
     let end = (at + 2..tokens.len()).find(|at| tokens[*at].token == Token::RParen)?;
     let nested = tokens[at + 2..end].iter().any(|token| token.token == Token::LParen);
     (!nested).then_some(end)
+}
+
+/// Whether a word among the arguments of a sampling method says what is clear without it.
+fn is_sample_filler(tokens: &[TokenWithSpan], at: usize) -> bool {
+    let after_number = matches!(token_at(tokens, at - 1), Some(Token::Number(..)));
+    after_number && word_at(tokens, at, "ROWS") || word_at(tokens, at, "WITH") && word_at(tokens, at + 1, "REPLACEMENT")
 }
 
 /// Index of the bracket that closes the one at `open`; past the end if there is none.

@@ -11,6 +11,7 @@ use fleuve_plan::{Changelog, Expr, Operator, SortKey};
 
 use super::errors::{at_opt, from_datafusion};
 use super::extension::{self, SystemTime, UnnestCall, WindowFunction, node_of};
+use super::index::IndexScan;
 use super::lower_expr::Scope;
 use super::relation::{Base, Graph, GraphNode, PENDING, Pending, Relation, Step, Time, in_milliseconds, window_fields};
 use super::sample::Sample;
@@ -67,6 +68,9 @@ impl Lowering {
         }
         if let Some(sample) = node_of::<Sample>(plan) {
             return self.sample(sample);
+        }
+        if let Some(scan) = node_of::<IndexScan>(plan) {
+            return Ok(self.index_scan(scan));
         }
         match node_of::<extension::Unnest>(plan) {
             Some(unnest) => self.unnest(unnest),

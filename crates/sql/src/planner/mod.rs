@@ -23,6 +23,7 @@ mod expr_planner;
 mod extension;
 mod finish;
 mod ignore_case;
+mod index;
 mod interval;
 mod join;
 mod lower;
@@ -51,8 +52,10 @@ use sqlparser::ast::Query;
 
 use crate::catalog::{Catalog, Relation};
 use crate::parser::InsertStatement;
+use crate::parser::statement::CreateIndex;
 use context::Context;
 use errors::from_datafusion;
+pub(crate) use index::INDEX;
 use lower::Lowering;
 pub use online::plan_online;
 pub use sink::RESULT;
@@ -72,6 +75,7 @@ pub fn plan_insert(catalog: &Catalog, settings: &Settings, inserts: &[InsertStat
         let mut sinks = vec![];
         for insert in inserts {
             sinks.push(insert_one(&context, &mut lowering, insert)?);
+            index::check_insert(&lowering.graph).map_err(|error| located(error, &insert.query))?;
         }
         finish::pipeline(&lowering.graph, &sinks, settings)
     })
@@ -85,6 +89,28 @@ pub fn plan_query(catalog: &Catalog, settings: &Settings, query: &Query) -> Resu
         let plan = optimized(&context, query)?;
         let relation = lowering.relation(&plan).map_err(|error| located(error, query))?;
         let sink = lowering.result(relation).map_err(|error| located(error, query))?;
+        finish::pipeline(&lowering.graph, &[sink], settings)
+    })
+}
+
+/// Plans the pipeline that copies a table's rows into an index.
+pub fn plan_index(catalog: &Catalog, settings: &Settings, create: &CreateIndex) -> Result<Pipeline> {
+    with_stack(|| {
+        let context = Context::new(catalog);
+        let mut lowering = Lowering { seed: settings.seed, ..Lowering::default() };
+        let (start, end) = create.table.span;
+        let at_table = |error: Error| error.at(fleuve_base::Place::sql(start, end));
+        let table = match catalog.expect_relation(&create.table.value).map_err(at_table)? {
+            Relation::Table(table) => table,
+            Relation::View(view) => {
+                let error = Error::input("E022", format!("`{}` is a view, and an index is over a table", view.name));
+                return Err(at_table(error.with_hint("index the table that the view reads")));
+            }
+        };
+        let query = crate::show::query_of(&table.name)?;
+        let plan = optimized(&context, &query).map_err(at_table)?;
+        let relation = lowering.relation(&plan).map_err(at_table)?;
+        let sink = lowering.index(relation, table, create).map_err(at_table)?;
         finish::pipeline(&lowering.graph, &[sink], settings)
     })
 }

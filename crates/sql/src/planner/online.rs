@@ -1,19 +1,20 @@
 //! SELECT ONLINE: the plan of the ordinary query, with its source read in random order and its aggregate replaced by the
 //! one that estimates.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use fleuve_base::{Error, Result};
-use fleuve_plan::online::{FRACTION, ROWS_SEEN};
+use fleuve_plan::online::{FRACTION, POPULATION, ROWS_SEEN};
 use fleuve_plan::{
-    AggregateCall, Changelog, Expr, Node, NodeId, OnlineAggregate, OnlineUnit, Operator, Pipeline, ReadOrder, Settings,
-    blocks_schema,
+    AggregateCall, BinaryOp, Changelog, Expr, Node, NodeId, OnlineAggregate, OnlineUnit, Operator, Pipeline, ReadOrder,
+    Settings, SourceSpec, TableOptions, blocks_schema,
 };
 use sqlparser::ast::Query;
 
-use crate::catalog::Catalog;
+use super::index::INDEX;
+use crate::catalog::{Catalog, IndexDef};
 use crate::settings::OnlineSettings;
 
 /// Bytes of an epoch at most: the first estimates are wanted after as few.
@@ -32,7 +33,11 @@ const FUNCTIONS: [&str; 3] = ["count", "sum", "avg"];
 pub fn plan_online(catalog: &Catalog, settings: &Settings, online: OnlineSettings, query: &Query) -> Result<Pipeline> {
     let plain = super::plan_query(catalog, settings, query)?;
     let shape = Shape::of(&plain)?;
-    let mut pipeline = Pipeline { nodes: shape.nodes(&plain, online)?, ..plain };
+    let nodes = match shape.index(catalog) {
+        Some(index) => shape.strided(index, &plain, online)?,
+        None => shape.in_blocks(&plain, online)?,
+    };
+    let mut pipeline = Pipeline { nodes, ..plain };
     pipeline.settings.epoch_bytes = pipeline.settings.epoch_bytes.min(EPOCH_BYTES_MAX);
     pipeline.fingerprint = pipeline.compute_fingerprint();
     pipeline.check()?;
@@ -47,6 +52,7 @@ fn refused(what: &str) -> Error {
 /// The parts of the ordinary plan: a source, projections, the aggregate, the select list, the sink.
 struct Shape<'p> {
     source: &'p Node,
+    spec: &'p SourceSpec,
     before: &'p [Node],
     aggregate: &'p Node,
     keys: &'p [usize],
@@ -73,25 +79,98 @@ impl<'p> Shape<'p> {
         if let Some(other) = before.iter().find(|node| !matches!(node.operator, Operator::Calc { .. })) {
             return Err(refused(&format!("over {}", other.operator.name())));
         }
-        let Operator::Source(_) = source.operator else { return Err(refused("without a table")) };
+        let Operator::Source(spec) = &source.operator else { return Err(refused("without a table")) };
+        if spec.options.connector() == INDEX {
+            return Err(refused("from a sample or a histogram"));
+        }
         if source.changelog == Changelog::Retract {
             return Err(refused("from a table whose rows are updated"));
         }
         aggregates.iter().try_for_each(check_call)?;
         let selected = selected(after, nodes[at].schema.fields().len())?;
-        Ok(Shape { source, before, aggregate: &nodes[at], keys, calls: aggregates, selected, sink })
+        Ok(Shape { source, spec, before, aggregate: &nodes[at], keys, calls: aggregates, selected, sink })
     }
 
-    /// The plan that estimates.
-    fn nodes(&self, plain: &Pipeline, online: OnlineSettings) -> Result<Vec<Node>> {
-        let mut nodes = vec![self.shuffled(plain.settings.seed)?, blocks()];
+    /// The index on the grouping columns, if there is one.
+    fn index<'c>(&self, catalog: &'c Catalog) -> Option<&'c IndexDef> {
+        let full = self.spec.full_schema();
+        let grouped = self.keys.iter().map(|key| match self.spec.output.get(*key)? {
+            Expr::Column(column) => Some(full.field(*column).name().clone()),
+            _ => None,
+        });
+        let grouped: BTreeSet<String> = grouped.collect::<Option<_>>()?;
+        let serves = |index: &&IndexDef| {
+            let columns: BTreeSet<&String> = index.columns.iter().collect();
+            index.table == self.spec.table && columns.into_iter().eq(&grouped)
+        };
+        catalog.indexes().find(serves).filter(|_| self.before.is_empty())
+    }
+
+    /// The plan that reads group by group through an index, row by row in random order within each.
+    fn strided(&self, index: &IndexDef, plain: &Pipeline, online: OnlineSettings) -> Result<Vec<Node>> {
+        let (mut output, mut fields) = (self.spec.output.clone(), self.source.schema.fields().to_vec());
+        let mut calls = self.calls.to_vec();
+        // Rows that the condition leaves out are drawn, too: so it decides what counts, not what is read.
+        for call in calls.iter_mut().filter(|_| self.spec.predicate.is_some()) {
+            let parts = call
+                .filter
+                .and_then(|filter| output.get(filter).cloned())
+                .into_iter()
+                .chain(self.spec.predicate.clone());
+            let condition = parts.reduce(|left, right| Expr::binary(BinaryOp::And, left, right));
+            call.filter = condition.map(|condition| {
+                output.push(condition);
+                fields.push(Arc::new(Field::new(format!("${}", fields.len()), DataType::Boolean, true)));
+                output.len() - 1
+            });
+        }
+        // The index has all columns of the table as data.
+        let physical = Arc::new(self.spec.full_schema());
+        output.push(Expr::Column(physical.fields().len()));
+        let population = Arc::new(Field::new(POPULATION, DataType::Int64, false));
+        fields.push(Arc::clone(&population));
+        let seed = plain.settings.seed.to_string();
+        let options = [("connector", INDEX), ("index", &index.name), ("mode", "stride"), ("seed", &seed)];
+        let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let spec = SourceSpec {
+            table: self.spec.table.clone(),
+            options: TableOptions(options.into()),
+            physical,
+            metadata: vec![POPULATION.to_owned()],
+            metadata_schema: Arc::new(Schema::new(vec![population])),
+            computed: vec![],
+            computed_schema: Arc::new(Schema::empty()),
+            watermark: None,
+            predicate: None,
+            output,
+            primary_key: vec![],
+            order: ReadOrder::Stored,
+        };
+        let unit = OnlineUnit::Rows { population: fields.len() - 1 };
+        let source = Node {
+            operator: Operator::Source(Box::new(spec)),
+            schema: Arc::new(Schema::new(fields)),
+            upsert_key: None,
+            ..self.source.clone()
+        };
+        self.ended(vec![source, self.online(&calls, online, unit, vec![0])])
+    }
+
+    /// The plan that reads block by block.
+    fn in_blocks(&self, plain: &Pipeline, online: OnlineSettings) -> Result<Vec<Node>> {
+        let mut nodes = vec![self.shuffled(plain.settings.seed), blocks()];
         for node in self.before {
             let input = if nodes.len() == 2 { 0 } else { nodes.len() - 1 };
             nodes.push(with_block(node, input, nodes[input].schema.fields().len() - 1)?);
         }
         let input = if nodes.len() == 2 { 0 } else { nodes.len() - 1 };
         let block = nodes[input].schema.fields().len() - 1;
-        nodes.push(self.online(online, OnlineUnit::Blocks { block }, vec![input, 1]));
+        nodes.push(self.online(self.calls, online, OnlineUnit::Blocks { block }, vec![input, 1]));
+        self.ended(nodes)
+    }
+
+    /// The plan with the select list and the sink at its end.
+    fn ended(&self, mut nodes: Vec<Node>) -> Result<Vec<Node>> {
         let (projection, fields) = self.select_list();
         let schema = Arc::new(Schema::new(fields));
         let upsert_key = self.upsert_key();
@@ -109,24 +188,23 @@ impl<'p> Shape<'p> {
     }
 
     /// The source in random order, up to its present end.
-    fn shuffled(&self, seed: u64) -> Result<Node> {
-        let Operator::Source(spec) = &self.source.operator else { return Err(refused("without a table")) };
-        let mut spec = spec.clone();
+    fn shuffled(&self, seed: u64) -> Node {
+        let mut spec = Box::new(self.spec.clone());
         (spec.order, spec.watermark) = (ReadOrder::ShuffledBlocks { seed }, None);
         if matches!(spec.options.connector(), "topic" | "kafka") {
             let mode = spec.options.0.entry("scan.bounded.mode".to_owned());
             mode.or_insert_with(|| "latest-offset".to_owned());
         }
         let schema = appended(&self.source.schema);
-        Ok(Node { operator: Operator::Source(spec), schema, upsert_key: None, ..self.source.clone() })
+        Node { operator: Operator::Source(spec), schema, upsert_key: None, ..self.source.clone() }
     }
 
-    fn online(&self, online: OnlineSettings, unit: OnlineUnit, inputs: Vec<NodeId>) -> Node {
+    fn online(&self, calls: &[AggregateCall], online: OnlineSettings, unit: OnlineUnit, inputs: Vec<NodeId>) -> Node {
         let key_fields = self.aggregate.schema.fields().iter().take(self.keys.len()).cloned();
         let call_fields = (0..self.calls.len()).flat_map(|call| estimate_fields(&format!("#{call}")));
         let spec = OnlineAggregate {
             keys: self.keys.to_vec(),
-            aggregates: self.calls.to_vec(),
+            aggregates: calls.to_vec(),
             unit,
             confidence: online.confidence,
             interval_ms: online.interval_ms,

@@ -11,6 +11,7 @@ use sqlparser::ast::{
 
 use super::errors::{at_opt, external, unknown_column};
 use super::extension::{SystemTime, UnnestCall, WindowFunction, plan_of};
+use super::index;
 use super::sample;
 use crate::parser::{byte_range, place};
 
@@ -126,10 +127,11 @@ impl WindowCall {
             "TUMBLE" => &["DATA", "TIMECOL", "SIZE", "OFFSET"],
             "HOP" => &["DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET"],
             "SESSION" => &["DATA", "TIMECOL", "GAP"],
+            "HISTOGRAM" => return self.histogram(context),
             "CUMULATE" => return Err(self.error(cumulate())),
             other => {
                 let error = Error::input("E011", format!("unknown table function `{other}`"))
-                    .with_hint("table functions of this build: TUMBLE, HOP, SESSION");
+                    .with_hint("table functions of this build: TUMBLE, HOP, SESSION, HISTOGRAM");
                 return Err(self.error(error));
             }
         };
@@ -149,6 +151,18 @@ impl WindowCall {
         let window = self.window(&lengths.collect::<Result<Vec<_>>>()?)?;
         let partition = self.partition_columns(&window, input.schema())?;
         Ok(plan_of(WindowFunction::new(input, window, time, partition, self.place)?))
+    }
+
+    /// `HISTOGRAM(TABLE t, DESCRIPTOR(c))`.
+    fn histogram(&self, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+        let args = self.arguments(&["DATA", "COLUMN"])?;
+        let [Some(data), Some(column)] = args.as_slice() else {
+            let error = Error::input("E021", "HISTOGRAM needs a table and a column").with_hint(usage(&self.name));
+            return Err(self.error(error));
+        };
+        let input = self.input(data.clone(), context)?;
+        let column = self.descriptor(column, input.schema())?;
+        index::plan_histogram(&input, &column, self.place.clone())
     }
 
     fn partition_columns(&self, window: &Window, schema: &DFSchema) -> Result<Vec<Column>> {
@@ -212,8 +226,9 @@ impl WindowCall {
     }
 
     fn descriptor(&self, time: &ast::Expr, schema: &DFSchema) -> Result<Column> {
-        let wrong =
-            || self.error(Error::input("E021", "the time is named by DESCRIPTOR(column)").with_hint(usage(&self.name)));
+        let what = if self.name == "HISTOGRAM" { "column" } else { "time" };
+        let text = format!("the {what} is named by DESCRIPTOR(column)");
+        let wrong = || self.error(Error::input("E021", text.clone()).with_hint(usage(&self.name)));
         let ast::Expr::Function(function) = time else { return Err(wrong()) };
         let FunctionArguments::List(list) = &function.args else { return Err(wrong()) };
         let [FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Identifier(ident)))] = list.args.as_slice() else {
@@ -308,6 +323,7 @@ pub fn interval_ms(expr: &Expr) -> Result<i64, Error> {
 
 fn usage(name: &str) -> String {
     let rest = match name {
+        "HISTOGRAM" => return "for example HISTOGRAM(TABLE t, DESCRIPTOR(c))".to_owned(),
         "HOP" => "INTERVAL '5' SECOND, INTERVAL '10' SECOND",
         _ => "INTERVAL '10' SECOND",
     };

@@ -19,6 +19,7 @@ use sqlparser::ast::{self, Spanned, TableSample, TableSampleKind, TableSampleMet
 
 use super::errors::{at_opt, external, from_datafusion};
 use super::extension::{node_of, only, plan_of};
+use super::index;
 use super::lower::Lowering;
 use super::relation::{GraphNode, Relation, Step, Time};
 use super::relation_planner::column_of;
@@ -67,9 +68,26 @@ pub fn plan(
             .parse()
             .map_err(|_| wrong(&format!("the seed {digits} is no whole number from 0"), place(seed.value.span)))
     });
+    if let Some((rows, options)) = olken(sample) {
+        let rows = count(rows, context)?;
+        return index::plan_olken(rows, options, seed.transpose()?, &input);
+    }
     let (method, span) = method(sample, input.schema(), context)?;
     let depth = samples_in(&input)?;
     Ok(plan_of(Sample { input: input.into(), method, seed: seed.transpose()?, depth, span }))
+}
+
+/// The number of rows and the options of `OLKEN (rows, options …)`.
+fn olken(sample: &TableSample) -> Option<(&ast::Expr, &[ast::Expr])> {
+    match &sample.quantity.as_ref()?.value {
+        ast::Expr::Tuple(parts) => match parts.as_slice() {
+            [ast::Expr::Identifier(name), rows, options @ ..] if name.value.eq_ignore_ascii_case("OLKEN") => {
+                Some((rows, options))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn samples_in(plan: &LogicalPlan) -> Result<u64> {
@@ -81,8 +99,9 @@ fn samples_in(plan: &LogicalPlan) -> Result<u64> {
     Ok(found)
 }
 
-fn wrong(text: &str, place: Option<Place>) -> DataFusionError {
-    let hint = "BERNOULLI (percent), RESERVOIR (n ROWS), WEIGHTED (weight, n), each perhaps with REPEATABLE (seed)";
+pub(super) fn wrong(text: &str, place: Option<Place>) -> DataFusionError {
+    let hint = "BERNOULLI (percent), RESERVOIR (n ROWS), WEIGHTED (weight, n), OLKEN (n ROWS), each perhaps with \
+                REPEATABLE (seed)";
     external(at_opt(Error::input("E025", text.to_owned()).with_hint(hint), place))
 }
 
@@ -131,12 +150,7 @@ fn fixed_size(parts: &[ast::Expr], schema: &DFSchema, context: &mut dyn Relation
         }
         ("RESERVOIR", _) => Err(wrong("RESERVOIR takes a number of rows", whereabouts)),
         ("WEIGHTED", _) => Err(wrong("WEIGHTED takes a column and a number of rows", whereabouts)),
-        ("OLKEN", _) => {
-            let error = Error::unsupported("E201", "TABLESAMPLE OLKEN is not in this build")
-                .with_detail("its draws go through an index, and no table of this build has one")
-                .with_hint("RESERVOIR (n ROWS) draws the same kind of sample by reading the whole table");
-            Err(external(at_opt(error, whereabouts)))
-        }
+        ("OLKEN", _) => Err(wrong("OLKEN takes a number of rows", whereabouts)),
         _ => Err(wrong(&format!("there is no sampling method {name}"), whereabouts)),
     }
 }

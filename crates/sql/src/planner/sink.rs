@@ -65,7 +65,7 @@ impl Lowering {
         if relation.pending.is_some() { self.graph.assign_window(relation) } else { Ok(relation) }
     }
 
-    fn add_sink(&mut self, spec: SinkSpec, input: usize) -> usize {
+    pub(super) fn add_sink(&mut self, spec: SinkSpec, input: usize) -> usize {
         let node = &self.graph.nodes[input];
         let fields = spec.schema.fields().iter().cloned().collect();
         let node = GraphNode {

@@ -10,8 +10,9 @@ use fleuve_plan::{Expr, TableOptions};
 
 use super::context::Context;
 use super::errors::from_datafusion;
+use super::index::INDEX;
 use super::lower_expr::over_schema;
-use crate::catalog::{ColumnDef, ColumnKind, TableDef};
+use crate::catalog::{ColumnDef, ColumnKind, IndexDef, TableDef};
 use crate::types::display;
 
 /// A table that can be scanned. Its *full row* is physical, metadata, then computed columns, each group in declared
@@ -30,6 +31,8 @@ pub struct BoundTable {
     pub watermark: Option<(usize, Expr)>,
     /// For each declared column its position in the full row.
     pub declared: Vec<usize>,
+    /// The indexes over it.
+    pub indexes: Vec<IndexDef>,
     /// Hidden metadata columns (positions in the full row) that say which of two records of an upsert table is later.
     pub order: Vec<usize>,
     schema: SchemaRef,
@@ -71,7 +74,9 @@ impl BoundTable {
         let position = |name: &str| full.iter().position(|field| field.name() == name);
         let declared: Vec<usize> = table.columns.iter().filter_map(|column| position(&column.name)).collect();
         let schema = Arc::new(Schema::new(declared.iter().map(|index| Arc::clone(&full[*index])).collect::<Vec<_>>()));
-        Ok(BoundTable { definition: table.clone(), physical, metadata, computed, watermark, declared, order, schema })
+        let indexes = context.catalog().indexes().filter(|index| index.table == table.name).cloned().collect();
+        let definition = table.clone();
+        Ok(BoundTable { definition, physical, metadata, computed, watermark, declared, indexes, order, schema })
     }
 
     /// The full row.
@@ -137,6 +142,7 @@ pub fn is_bounded(options: &TableOptions) -> bool {
         "filesystem" => options.get("source.monitor-interval").is_none(),
         "datagen" => options.get("number-of-rows").is_some(),
         "nexmark" => options.get("events.num").or_else(|| options.get("events")).is_some(),
+        INDEX => true,
         "topic" | "kafka" | "upsert-kafka" => options.get("scan.bounded.mode").is_some_and(|mode| mode != "unbounded"),
         _ => false,
     }

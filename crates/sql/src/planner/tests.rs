@@ -9,7 +9,7 @@ mod random;
 use fleuve_base::{Error, Place};
 use fleuve_plan::{Pipeline, Settings};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, IndexDef};
 use crate::explain::{Options, explain};
 use crate::parser::{Statement, parse_script};
 
@@ -22,6 +22,11 @@ fn plan(script: &str) -> Result<Pipeline, Error> {
             Statement::CreateTable(create) => catalog.add_table(create.table)?,
             Statement::CreateView(create) => catalog.add_view(create.view, false)?,
             Statement::CreateFunction(create) => catalog.add_function(create.function)?,
+            Statement::CreateIndex(create) => {
+                pipeline = Some(super::plan_index(&catalog, &Settings::default(), &create)?);
+                let columns = create.columns.into_iter().map(|column| column.value).collect();
+                catalog.add_index(IndexDef { name: create.name.value, table: create.table.value, columns })?;
+            }
             Statement::Insert(inserts) => {
                 pipeline = Some(super::plan_insert(&catalog, &Settings::default(), &inserts)?);
             }

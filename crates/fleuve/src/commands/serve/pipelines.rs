@@ -1,11 +1,13 @@
 //! Pipelines that run beside the broker, over the same open log.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use fleuve_base::{Env, Error, Result};
 use fleuve_broker::Broker;
+use fleuve_connect::index::Indexes;
 use fleuve_connect::{GroupOffsets, StandardConnectors};
 use fleuve_flow::runtime::{Handle, Outcome as Ended, StartOptions, end};
 use fleuve_plan::Pipeline;
@@ -13,6 +15,7 @@ use fleuve_sql::session::{Outcome, Session};
 
 use crate::check;
 use crate::commands::run::{read_script, unique_name};
+use crate::indexes;
 use crate::launch::start_all;
 use crate::report::Failure;
 
@@ -44,11 +47,16 @@ impl Script {
         let mut pipelines = vec![];
         for statement in &session.parse(&text).map_err(located)? {
             match session.execute(statement).map_err(located)? {
-                Outcome::Pipeline(pipeline) => {
+                Outcome::Pipeline(pipeline) | Outcome::Index(pipeline) => {
                     check::tables(&pipeline, session.catalog(), &text).map_err(located)?;
                     pipelines.push(pipeline);
                 }
                 Outcome::Done(_) => {}
+                Outcome::DropIndex(index) => {
+                    let error = Error::unsupported("E203", "DROP INDEX is not for a script of `serve`")
+                        .with_hint("it would be dropped at every start: run it once, with `fleuve sql`");
+                    return Err(located(error.at(index.place)));
+                }
                 _ => return Err(located(nothing_to_print_on())),
             }
         }
@@ -70,6 +78,8 @@ struct Run {
     names: Vec<String>,
     handles: Vec<Handle>,
     finished: usize,
+    /// The end of its statements has been noted; its indexes may go on.
+    is_ended: bool,
 }
 
 /// What runs beside the broker.
@@ -77,6 +87,7 @@ pub(super) struct Pipelines {
     env: Env,
     directory: PathBuf,
     runs: Vec<Run>,
+    indexes: Arc<Indexes>,
 }
 
 impl Pipelines {
@@ -94,24 +105,33 @@ impl Pipelines {
         let connectors = Arc::new(connectors.with_addresses(addresses).with_groups(groups));
         let durable = Some((Arc::clone(log), directory.to_owned()));
         let options = StartOptions { env: env.clone(), durable, connectors };
-        let mut runs = vec![];
-        for Script { path, pipelines } in scripts {
-            let names = pipelines.iter().map(|pipeline| pipeline.name.clone()).collect();
-            match start_all(pipelines, &options) {
-                Ok(handles) => runs.push(Run { finished: 0, path, names, handles }),
+        let (mut runs, mut indexed) = (vec![], HashSet::new());
+        for Script { path, mut pipelines } in scripts {
+            // Several scripts may name the same index.
+            pipelines.retain(|pipeline| !pipeline.accumulates() || indexed.insert(pipeline.name.clone()));
+            // A run is ended when its statements have been carried out; indexes go on in the next one.
+            let named = pipelines.iter().filter(|pipeline| !pipeline.accumulates());
+            let names = named.map(|pipeline| pipeline.name.clone()).collect();
+            let mut of_indexes = pipelines.iter().filter(|pipeline| pipeline.accumulates());
+            let prepared = of_indexes.try_for_each(|pipeline| indexes::prepare(pipeline, env, log, directory));
+            match prepared.and_then(|()| start_all(pipelines, &options)) {
+                Ok(handles) => runs.push(Run { finished: 0, is_ended: false, path, names, handles }),
                 Err(error) => failed(&path.display().to_string(), &error),
             }
         }
-        Pipelines { env: env.clone(), directory: directory.to_owned(), runs }
+        Pipelines { env: env.clone(), directory: directory.to_owned(), runs, indexes: Indexes::of(env, log) }
     }
 
     /// Tells of pipelines that have ended since the last time.
     pub(super) fn report(&mut self) {
         for run in &mut self.runs {
             for handle in run.handles.extract_if(.., |handle| handle.ended()) {
-                run.finished += usize::from(wait(handle));
+                let counts = !handle.pipeline().accumulates();
+                run.finished += usize::from(wait(handle) && counts);
             }
-            if run.handles.is_empty() && run.finished == run.names.len() {
+            let only_indexes = run.handles.iter().all(|handle| handle.pipeline().accumulates());
+            let finished = only_indexes && run.finished == run.names.len();
+            if finished && !std::mem::replace(&mut run.is_ended, true) {
                 // The next start begins the script anew; if this note fails, it finds nothing to do.
                 if let Err(error) = end(&run.names, &self.env, &self.directory) {
                     failed(&run.path.display().to_string(), &error);
@@ -127,6 +147,9 @@ impl Pipelines {
         handles().for_each(|handle| (handle.stopper())());
         for run in self.runs {
             run.handles.into_iter().for_each(|handle| _ = wait(handle));
+        }
+        if let Err(error) = self.indexes.store() {
+            failed("indexes", &error);
         }
     }
 }
