@@ -180,6 +180,6 @@ impl Building {
             self.last = (Instant::now(), counters);
         }
         let [rows_in, rows_out, bad] = counters;
-        (rows_in > 0 && rows_out + bad >= rows_in) || self.last.0.elapsed() >= STILL
+        (self.handle.has_replayed() && rows_out + bad >= rows_in) || self.last.0.elapsed() >= STILL
     }
 }
