@@ -124,7 +124,8 @@ impl ScriptIndexes {
 
     /// Lets go of those that have ended; the error of one that has failed.
     fn end_finished(&mut self) -> Result<()> {
-        let ended: Vec<Building> = self.running.extract_if(.., |building| building.handle.ended()).collect();
+        let is_over = |building: &mut Building| building.handle.ended() || building.handle.failed();
+        let ended: Vec<Building> = self.running.extract_if(.., is_over).collect();
         ended.into_iter().try_for_each(|building| building.handle.wait().map(drop))
     }
 
@@ -180,6 +181,6 @@ impl Building {
             self.last = (Instant::now(), counters);
         }
         let [rows_in, rows_out, bad] = counters;
-        (rows_in > 0 && rows_out + bad >= rows_in) || self.last.0.elapsed() >= STILL
+        (self.handle.has_replayed() && rows_out + bad >= rows_in) || self.last.0.elapsed() >= STILL
     }
 }

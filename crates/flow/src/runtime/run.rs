@@ -67,6 +67,8 @@ pub struct Handle {
     coordinator: Arc<Coordinator>,
     stats: Arc<Stats>,
     sources: Vec<(NodeId, Arc<dyn Source>)>,
+    /// The last epoch that is run again; 0 if none is.
+    replayed: u64,
     workers: WorkerGuards<()>,
     snapshotter: JoinHandle<()>,
 }
@@ -96,6 +98,11 @@ impl Handle {
     /// Whether its workers have ended.
     pub fn ended(&self) -> bool {
         self.workers.guards().iter().all(JoinHandle::is_finished)
+    }
+
+    /// Whether the epochs that the journal had beyond the last snapshot have been run again.
+    pub fn has_replayed(&self) -> bool {
+        self.stats.epoch.load(Ordering::Relaxed) >= self.replayed
     }
 
     /// Whether it has failed; [`Handle::wait`] has the error.
@@ -346,6 +353,7 @@ impl<'a> Launch<'a> {
         let sinks = open_sinks(&*self.options.connectors, &pipeline, &self.identity, committed)?;
         let opened: Vec<_> = sources.iter().map(|(node, (source, _))| (*node, source.clone())).collect();
         let positions = self.past.positions.clone();
+        let replayed = self.past.replay.last().map_or(0, |facts| facts.record.epoch);
         let coordinator = self.coordinator(&opened);
         opened.iter().for_each(|(_, source)| source.subscribe(coordinator.waker()));
         let snapshotter = Snapshotter {
@@ -375,7 +383,7 @@ impl<'a> Launch<'a> {
         });
         announce_replayed_end(&plan, positions, &sender);
         let workers = spawn(&plan, &sender)?;
-        Ok(Handle { pipeline, coordinator, stats, sources: opened, workers, snapshotter })
+        Ok(Handle { pipeline, coordinator, stats, sources: opened, replayed, workers, snapshotter })
     }
 
     fn coordinator(&mut self, sources: &[(NodeId, Arc<dyn Source>)]) -> Arc<Coordinator> {
