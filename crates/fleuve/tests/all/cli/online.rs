@@ -76,3 +76,53 @@ fn a_column_may_be_called_online() {
     let script = "CREATE VIEW v AS SELECT 1 AS online; SELECT online FROM v; SELECT online AS x FROM v";
     assert_eq!(place.fleuve(&["sql", "-c", script]).succeeds(), "{\"online\":1}\n{\"x\":1}\n");
 }
+
+/// Estimates through an index on the groups, in small epochs.
+fn strided(place: &Place, before: &str) -> Vec<Value> {
+    let set = "SET 'pipeline.epoch-bytes' = '1 kb'; SET 'online.interval' = '0 ms';";
+    let script = format!("CREATE INDEX by_sensor ON m (sensor); {set} {before}");
+    rows(place, &format!("{script} SELECT ONLINE sensor, AVG(`value`), COUNT(*) AS n FROM m WHERE ok GROUP BY sensor;"))
+}
+
+fn seen(rows: &[Value], sensor: &str) -> u64 {
+    let of = rows.iter().filter(|row| row["sensor"] == sensor).filter_map(|row| row["rows_seen"].as_u64());
+    of.max().unwrap_or(0)
+}
+
+#[test]
+fn groups_of_an_index_come_at_the_rates_that_are_set() {
+    let place = measurements();
+    let exact = rows(&place, "SELECT sensor, AVG(`value`) AS x, COUNT(*) AS n FROM m WHERE ok GROUP BY sensor;");
+    let first = |rows: &[Value], groups: usize| rows[..groups].to_vec();
+    let even = strided(&place, "");
+    // A fifth of the rows is of each small sensor, and yet all come alike.
+    let early = first(&even, 3);
+    assert!(seen(&early, "a").abs_diff(seen(&early, "b")) <= 1 && seen(&early, "b").abs_diff(seen(&early, "c")) <= 1, "{early:?}");
+    for row in &even[even.len() - 3..] {
+        let exact = exact.iter().find(|exact| exact["sensor"] == row["sensor"]).expect("has the group");
+        assert_eq!((row["fraction"].as_f64(), row["n"].as_f64()), (Some(1.0), exact["n"].as_f64()), "{row}");
+        assert!((row["avg"].as_f64().expect("a number") - exact["x"].as_f64().expect("a number")).abs() < 1e-9);
+    }
+    let faster = first(&strided(&place, "SET RATE OF 'c' = 4;"), 3);
+    let (slow, fast) = (seen(&faster, "a"), seen(&faster, "c"));
+    assert!(fast.abs_diff(4 * slow) <= 4, "{fast} beside {slow}");
+    let stopped = strided(&place, "STOP GROUP 'b';");
+    assert_eq!((seen(&stopped, "b"), seen(&stopped, "a"), seen(&stopped, "c")), (1, 18_000, 6_000));
+}
+
+#[test]
+fn rates_are_changed_while_the_query_runs() {
+    let place = measurements();
+    let script = format!(
+        "{TABLE} CREATE INDEX by_sensor ON m (sensor); SET 'online.interval' = '0 ms'; SET RATE OF 'a' = 0; \
+         SELECT ONLINE sensor, COUNT(*) AS n FROM m GROUP BY sensor;"
+    );
+    // With the rate 0 it would never end.
+    let typed = "SET RATE OF 'd' = 2;\nSELECT 1;\nSET RATE OF 'a' = -3;\nSET RATE OF 'a' = 1;\n";
+    let ended = place.fleuve_with_input(&["sql", "--format", "json", "-c", &script], typed);
+    for told in ["there is no group 'd'", "only its groups can be steered", "a group's rate is a number from 0 on"] {
+        assert!(ended.stderr.contains(told), "{told} in {}", ended.stderr);
+    }
+    let rows: Vec<Value> = ended.succeeds().lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
+    assert!(rows.iter().any(|row| row["sensor"] == "a" && row["fraction"] == 1.0), "{rows:?}");
+}
