@@ -21,7 +21,7 @@ fn misspelt_keywords() {
     );
     check(
         "CREATE TABEL t (a INT)",
-        "error[E001]: expected `TABLE`, `VIEW`, `FUNCTION` or `TEMPORARY`, found `TABEL`\nat 7: TABEL\nhint: did you mean `TABLE`?",
+        "error[E001]: expected `TABLE`, `VIEW`, `FUNCTION`, `INDEX` or `TEMPORARY`, found `TABEL`\nat 7: TABEL\nhint: did you mean `TABLE`?",
     );
     check(
         "CREATE TABLE t (a INT) WIHT ('a' = 'b')",
