@@ -9,7 +9,7 @@ use fleuve_record::Batches;
 
 use crate::codes;
 use crate::partition::Partition;
-use crate::segment::{Form, Segment};
+use crate::segment::{Form, Segment, Wanted};
 use crate::transaction::AbortedTransaction;
 
 /// What a read found: its bytes, or ([`Stored`]) the place where they lie.
@@ -133,7 +133,8 @@ impl Partition {
             let from_offset = fetched.next_offset;
             let until = self.readable_until(from_offset, until)?;
             let segment = self.segment_of(from_offset)?;
-            let slice = segment.read::<B>(from_offset, until, max_bytes);
+            let now_ms = self.shared.now_ms();
+            let slice = segment.read::<B>(Wanted { from: from_offset, until, max_bytes, now_ms });
             // Retention may have taken the segment away in between.
             let slice = slice.or_else(|error| self.check_offset(from_offset, until).and(Err(error)))?;
             if !slice.bytes.is_nothing() {
