@@ -15,7 +15,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
     name: "eio",
     goal: "R6",
     what: "the k-th write, sync, open, rename … fails with EIO or ENOSPC, for every k",
-    cycles: FAULTS,
+    // The broker is killed before each and at its end.
+    cycles: 2 * FAULTS,
     run,
 };
 

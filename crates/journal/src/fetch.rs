@@ -15,7 +15,7 @@ use crate::transaction::AbortedTransaction;
 /// What a read found: its bytes, or ([`Stored`]) the place where they lie.
 #[derive(Debug, Clone)]
 pub struct Fetched<B = Bytes> {
-    /// Whole batches, one after the other, verified. The first one holds the offset that was asked for, and
+    /// Whole batches, one after the other, verified (see [`Partition::read_stored`]). The first one holds the offset that was asked for, and
     /// may begin before it, or is the next one if compaction has removed that record. Empty at the high watermark.
     pub bytes: B,
     /// Where to read on.
@@ -66,7 +66,7 @@ impl Partition {
     }
 
     /// As [`Partition::read`], but much of it stays where it lies, for the kernel to send from there: the batches are
-    /// verified in a buffer that is not kept.
+    /// verified in a buffer that is not kept, except those that this process wrote in the last minutes.
     pub fn read_stored(&self, from_offset: u64, max_bytes: usize) -> Result<Fetched<Stored>> {
         self.read_durable(from_offset, u64::MAX, max_bytes)
     }
