@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 /// The usage.
-pub const USAGE: &str = "usage: cargo xtask torture [NAME…|all] [OPTIONS]
+pub const USAGE: &str = "usage: cargo xtask torture [NAME…|all|fuzz|canaries|nightly] [OPTIONS]
+
+  all             every scenario below, to its full number unless --cycles or --seconds says otherwise
+  fuzz            every decoder of the protocol, a minute each (or --seconds)
+  canaries        bugs on purpose, each of which must be found
+  nightly         all of these
 
   --binary PATH   the binary to torture (default: this tree's, built without optimisation)
   --light         the broker without SQL, which builds in a minute

@@ -1,4 +1,5 @@
-//! R6: a system call fails, once or from then on. Nothing that is acknowledged afterwards may be lost; after a failed
+//! R6: a system call fails, once or from then on: one after the other, the first to the last of each kind, and the next
+//! run goes on where its seed says. Nothing that is acknowledged afterwards may be lost; after a failed
 //! write or sync of a segment nothing is acknowledged at all, and the broker says so; the next start is a clean one. Only
 //! a write that finds no room is refused and no more than that: what is acknowledged after it must be there all the same.
 
@@ -13,28 +14,36 @@ use crate::storage::Storage;
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "eio",
     goal: "R6",
-    what: "the k-th write, sync, open, rename … fails with EIO or ENOSPC",
-    cycles: 300,
+    what: "the k-th write, sync, open, rename … fails with EIO or ENOSPC, for every k",
+    // The broker is killed before each and at its end.
+    cycles: 2 * FAULTS,
     run,
 };
 
 /// Faults in one life.
 const LIFE_CYCLES: u64 = 20;
 
-/// Calls, and up to which of them one fails; reads and opens are many.
+/// Calls, and up to which of them one fails, counted per thread: more are rarely made while the broker runs.
 const CALLS: [(&str, u64); 9] = [
-    ("fdatasync", 60),
+    ("fdatasync", 40),
     ("pwrite64", 60),
-    ("fsync", 12),
-    ("openat", 80),
-    ("rename", 12),
-    ("ftruncate", 12),
-    ("unlink", 6),
-    ("mkdir", 12),
+    ("fsync", 8),
+    ("openat", 60),
+    ("rename", 6),
+    ("ftruncate", 6),
+    ("unlink", 4),
+    ("mkdir", 6),
     ("pread64", 60),
 ];
 
+/// Each call fails once with each error, and half of them for ever.
+const FAULTS: u64 = 500;
+
 const ERRORS: [&str; 2] = ["error=EIO", "error=ENOSPC"];
+
+/// From one fault to the next one tried: it has no divisor in common with [`FAULTS`], so that all come, and those of a
+/// short run are of all kinds.
+const STRIDE: u64 = 77;
 
 /// How long the broker runs with the fault.
 const RUN: Duration = Duration::from_millis(700);
@@ -46,13 +55,14 @@ fn run(plan: &Plan<'_>) -> Result<String, String> {
     if !has_strace() {
         return Err("strace is not there".to_owned());
     }
-    let (mut met, mut poisoned, mut refused) = (0, 0, 0);
+    let (mut met, mut poisoned, mut refused, mut nth) = (0, 0, 0, plan.options.seed);
     let all = plan.lives("eio", LIFE_CYCLES, |directory, seed, cycles| {
         let storage = Storage::Directory(directory.join("data"));
         let launch = Launch::new(&plan.options.binary, &storage, directory);
         let mut life = Life::begin(launch, storage, seed, &Workload::ALL)?;
         for () in cycles {
-            match cycle(&mut life) {
+            nth += 1;
+            match cycle(&mut life, injection(nth)) {
                 Ok(Met::Nothing) => {}
                 Ok(Met::Failure) => met += 1,
                 Ok(Met::Poison) => (met, poisoned) = (met + 1, poisoned + 1),
@@ -80,12 +90,25 @@ enum Met {
     NoRoom,
 }
 
-fn cycle(life: &mut Life) -> Result<Met, String> {
-    let (calls, most) = CALLS[life.dice.below(CALLS.len() as u64) as usize];
-    let what = ERRORS[life.dice.below(ERRORS.len() as u64) as usize].to_owned();
-    let forever = if life.dice.percent(50) { "+" } else { "" };
-    let when = format!("{}{forever}", 1 + life.dice.below(most));
-    let injection = Injection { calls: calls.to_owned(), what, when };
+/// The faults in a fixed order.
+fn injection(nth: u64) -> Injection {
+    let number = nth.wrapping_mul(STRIDE) % FAULTS;
+    let (error, mut k) = (number % 2, number / 2);
+    let forever = if (k + error).is_multiple_of(2) { "+" } else { "" };
+    let mut calls = CALLS.iter();
+    loop {
+        let (call, most) = calls.next().expect("there are as many faults as calls have places, twice");
+        match k.checked_sub(*most) {
+            Some(rest) => k = rest,
+            None => {
+                let what = ERRORS[error as usize].to_owned();
+                return Injection { calls: (*call).to_owned(), what, when: format!("{}{forever}", k + 1) };
+            }
+        }
+    }
+}
+
+fn cycle(life: &mut Life, injection: Injection) -> Result<Met, String> {
     life.kill("before a fault");
     let _ = std::fs::remove_file(life.launch.injections());
     let begun = life.context.history.len();
@@ -148,5 +171,24 @@ fn silent(life: &Life, begun: usize, at: Duration) -> Result<(), String> {
     match clear.iter().any(|words| told.contains(words)) {
         true => Ok(()),
         false => Err("the broker has not said that a write or sync failed".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_call_fails_with_every_error() {
+        assert_eq!(FAULTS, 2 * CALLS.iter().map(|(_, most)| most).sum::<u64>());
+        let all: BTreeSet<String> = (7..7 + FAULTS).map(|nth| injection(nth).to_string()).collect();
+        assert_eq!(all.len() as u64, FAULTS);
+        assert_eq!(all.iter().filter(|fault| fault.ends_with('+')).count() as u64, FAULTS / 2);
+        for (call, most) in CALLS {
+            let of_call = all.iter().filter(|fault| fault.starts_with(&format!("{call}:"))).count() as u64;
+            assert_eq!(of_call, 2 * most, "{call}");
+        }
     }
 }

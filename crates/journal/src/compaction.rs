@@ -26,7 +26,7 @@ use crate::index::SegmentIndex;
 use crate::log::Log;
 use crate::partition::Partition;
 use crate::recovery::UNFINISHED;
-use crate::segment::Segment;
+use crate::segment::{Segment, Wanted};
 use crate::segment_name::{Compacted, SegmentName};
 
 /// Keys that a compaction holds in memory, with their offsets: 34 bytes each, or 70 MB.
@@ -253,7 +253,7 @@ impl<'a> Pass<'a> {
     fn note_keys(&mut self, cleanable: &Cleanable) -> Result<bool> {
         let dirty = cleanable.segments.iter().filter(|sealed| sealed.segment.base_offset >= cleanable.first_dirty);
         for sealed in dirty {
-            let mut reader = SegmentReader::new(sealed);
+            let mut reader = SegmentReader::new(sealed, self.now_ms);
             while let Some(batches) = reader.next()? {
                 for batch in batches {
                     if !self.note_batch(&batch?)? {
@@ -343,7 +343,7 @@ impl<'a> Pass<'a> {
 
     fn copy_segment(&self, sealed: &Sealed, writer: &mut SegmentWriter) -> Result<()> {
         let last_append_ms = sealed.segment.with_index(|index| index.last_append_ms)?;
-        let mut reader = SegmentReader::new(sealed);
+        let mut reader = SegmentReader::new(sealed, self.now_ms);
         while let Some(batches) = reader.next()? {
             for batch in batches {
                 self.copy_batch(&batch?, last_append_ms, writer)?;
@@ -372,19 +372,21 @@ struct SegmentReader<'a> {
     segment: &'a Segment,
     next_offset: u64,
     end_offset: u64,
+    now_ms: i64,
 }
 
 impl<'a> SegmentReader<'a> {
-    fn new(sealed: &'a Sealed) -> Self {
+    fn new(sealed: &'a Sealed, now_ms: i64) -> Self {
         let segment = &*sealed.segment;
-        SegmentReader { segment, next_offset: segment.base_offset, end_offset: sealed.end_offset }
+        SegmentReader { segment, next_offset: segment.base_offset, end_offset: sealed.end_offset, now_ms }
     }
 
     fn next(&mut self) -> Result<Option<Batches>> {
         if self.next_offset >= self.end_offset {
             return Ok(None);
         }
-        let slice = self.segment.read::<Bytes>(self.next_offset, self.end_offset, STEP_BYTES)?;
+        let (from, until) = (self.next_offset, self.end_offset);
+        let slice = self.segment.read::<Bytes>(Wanted { from, until, max_bytes: STEP_BYTES, now_ms: self.now_ms })?;
         self.next_offset = slice.next_offset;
         Ok((!slice.bytes.is_empty()).then(|| Batches::new(slice.bytes)))
     }

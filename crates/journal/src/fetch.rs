@@ -9,13 +9,13 @@ use fleuve_record::Batches;
 
 use crate::codes;
 use crate::partition::Partition;
-use crate::segment::{Form, Segment};
+use crate::segment::{Form, Segment, Wanted};
 use crate::transaction::AbortedTransaction;
 
 /// What a read found: its bytes, or ([`Stored`]) the place where they lie.
 #[derive(Debug, Clone)]
 pub struct Fetched<B = Bytes> {
-    /// Whole batches, one after the other, verified. The first one holds the offset that was asked for, and
+    /// Whole batches, one after the other, verified (see [`Partition::read_stored`]). The first one holds the offset that was asked for, and
     /// may begin before it, or is the next one if compaction has removed that record. Empty at the high watermark.
     pub bytes: B,
     /// Where to read on.
@@ -66,7 +66,7 @@ impl Partition {
     }
 
     /// As [`Partition::read`], but much of it stays where it lies, for the kernel to send from there: the batches are
-    /// verified in a buffer that is not kept.
+    /// verified in a buffer that is not kept, except those that this process wrote in the last minutes.
     pub fn read_stored(&self, from_offset: u64, max_bytes: usize) -> Result<Fetched<Stored>> {
         self.read_durable(from_offset, u64::MAX, max_bytes)
     }
@@ -133,7 +133,8 @@ impl Partition {
             let from_offset = fetched.next_offset;
             let until = self.readable_until(from_offset, until)?;
             let segment = self.segment_of(from_offset)?;
-            let slice = segment.read::<B>(from_offset, until, max_bytes);
+            let now_ms = self.shared.now_ms();
+            let slice = segment.read::<B>(Wanted { from: from_offset, until, max_bytes, now_ms });
             // Retention may have taken the segment away in between.
             let slice = slice.or_else(|error| self.check_offset(from_offset, until).and(Err(error)))?;
             if !slice.bytes.is_nothing() {

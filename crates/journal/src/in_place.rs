@@ -1,4 +1,5 @@
-//! Reads that leave the batches where they are: each is verified in a small buffer, and only its place is given.
+//! Reads that leave the batches where they are: each is verified in a small buffer, and only its place is given. Of fresh
+//! batches ([`Fresh`](crate::fresh::Fresh)) only the headers are looked at.
 //!
 //! The buffer is small so that it stays in the processor's cache; what goes out to the reader is taken from the file once
 //! more, by the kernel (`sendfile`), and never enters this process's memory. A memory map would save the copy into the
@@ -12,7 +13,7 @@ use fleuve_base::{FileRange, Result, Stored, canary};
 use fleuve_record::{Attributes, BatchHeader, CrcOfParts, HEADER_BYTES};
 
 use crate::buffers::Scratch;
-use crate::segment::{Segment, Slice};
+use crate::segment::{Segment, Slice, Wanted};
 
 /// Bytes of the buffer: a part of the cache that a processor has for itself.
 const WINDOW_BYTES: usize = 128 << 10;
@@ -35,18 +36,12 @@ impl Segment {
     }
 
     /// As [`Segment::read_near`]; what is found stays in the file.
-    pub(crate) fn verify_near(
-        &self,
-        near: (u64, u64),
-        from: u64,
-        until: u64,
-        max_bytes: usize,
-    ) -> Result<Option<Slice<Stored>>> {
+    pub(crate) fn find_near(&self, near: (u64, u64), wanted: Wanted) -> Result<Option<Slice<Stored>>> {
         let file = self.file().map_err(|e| self.io("open", &e))?;
-        let mut walk = Walk::new(self, file, near);
-        let found = (|| match walk.skip_to(from)? {
+        let mut walk = Walk::new(self, file, near, wanted.now_ms);
+        let found = (|| match walk.skip_to(wanted.from)? {
             None => Ok(None),
-            Some(first) => walk.collect(&first, until, max_bytes),
+            Some(first) => walk.collect(&first, wanted.until, wanted.max_bytes),
         })();
         found.map_err(|e: io::Error| self.io("read", &e))
     }
@@ -62,12 +57,15 @@ struct Walk<'a> {
     offset: u64,
     /// Bytes to read for a header and what follows it: after a large batch comes most likely one that does not fit.
     ahead: usize,
+    /// From here on checksums are not computed again.
+    fresh_from: u64,
 }
 
 impl<'a> Walk<'a> {
-    fn new(segment: &'a Segment, file: &'a Arc<dyn File>, (offset, position): (u64, u64)) -> Self {
-        let window = Window::new(&**file, segment.readable_bytes());
-        Walk { segment, file, window, position, offset, ahead: HEADER_WINDOW_BYTES }
+    fn new(segment: &'a Segment, file: &'a Arc<dyn File>, (offset, position): (u64, u64), now_ms: i64) -> Self {
+        let end = segment.readable_bytes();
+        let (window, fresh_from) = (Window::new(&**file, end), segment.fresh.from(end, now_ms));
+        Walk { segment, file, window, position, offset, ahead: HEADER_WINDOW_BYTES, fresh_from }
     }
 
     /// Passes over batches before `from`; the header of the one that holds it or is the next one, if all is as it should
@@ -125,19 +123,23 @@ impl<'a> Walk<'a> {
         if header.batch_bytes as u64 > self.window.end.saturating_sub(self.position) {
             return Ok(None);
         }
+        let is_valid = self.position >= self.fresh_from || self.crc_is_right(&header)?;
+        Ok(is_valid.then_some(header))
+    }
+
+    fn crc_is_right(&mut self, header: &BatchHeader) -> io::Result<bool> {
         let (mut crc, mut at) = (CrcOfParts::new(), self.position);
         let end = at + header.batch_bytes as u64;
         while at < end {
             let part = self.window.bytes(at, 1, WINDOW_BYTES)?;
             let part = &part[..part.len().min(usize::try_from(end - at).unwrap_or(part.len()))];
             if part.is_empty() {
-                return Ok(None);
+                return Ok(false);
             }
             crc.update(part);
             at += part.len() as u64;
         }
-        let valid = crc.finish() == Some(header.crc) || canary("ignore_crc");
-        Ok(valid.then_some(header))
+        Ok(crc.finish() == Some(header.crc) || canary("ignore_crc"))
     }
 }
 
@@ -178,17 +180,38 @@ impl<'a> Window<'a> {
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
 
-    use fleuve_base::{Env, ErrorKind, Fs, OsFs};
+    use fleuve_base::{Clock, Env, ErrorKind, Fs, OsFs};
     use fleuve_record::BatchBuilder;
 
     use super::*;
+    use crate::fresh::STEP_MS;
     use crate::partition::Partition;
     use crate::{Log, LogOptions};
 
+    /// A clock that moves when it is told to.
+    #[derive(Default)]
+    struct TestClock(AtomicI64);
+
+    impl Clock for TestClock {
+        fn now_ms(&self) -> i64 {
+            self.0.load(Ordering::Relaxed)
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.now_ms() as u64)
+        }
+    }
+
     /// Batches of these sizes, in a partition on the disk.
     fn written(directory: &Path, sizes: &[usize]) -> (Arc<Log>, Arc<Partition>) {
-        let log = Log::open(Env::system(), directory, LogOptions::default()).unwrap();
+        written_by(Env::system(), directory, sizes)
+    }
+
+    fn written_by(env: Env, directory: &Path, sizes: &[usize]) -> (Arc<Log>, Arc<Partition>) {
+        let log = Log::open(env, directory, LogOptions::default()).unwrap();
         let topic = log.create_topic("t", 1, Default::default()).unwrap();
         let partition = Arc::clone(topic.partition(0).unwrap());
         for (at, size) in sizes.iter().enumerate() {
@@ -229,7 +252,9 @@ mod tests {
     fn a_flipped_byte_is_never_left_to_be_sent() {
         let directory = tempfile::tempdir().unwrap();
         let sizes = [100 << 10, 200 << 10, 100 << 10];
-        let (log, partition) = written(directory.path(), &sizes);
+        written(directory.path(), &sizes).0.close().unwrap();
+        let log = Log::open(Env::system(), directory.path(), LogOptions::default()).unwrap();
+        let partition = Arc::clone(log.topic("t").unwrap().partition(0).unwrap());
         let path = segment_file(&partition);
         let file = OsFs.open(&path, false).unwrap();
         let second = partition.read(0, 0).unwrap().bytes.len() as u64;
@@ -245,6 +270,29 @@ mod tests {
             file.write_at(&byte, position).unwrap();
         }
         assert_eq!(partition.read_stored(0, 1 << 20).unwrap().next_offset, 6);
+        log.close().unwrap();
+    }
+
+    /// A flipped bit tells whether checksums were computed.
+    #[test]
+    fn what_was_written_just_now_is_not_verified_and_some_minutes_later_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(TestClock::default());
+        let env = Env { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Env::system() };
+        let (log, partition) = written_by(env, directory.path(), &[100 << 10; 3]);
+        let file = OsFs.open(&segment_file(&partition), false).unwrap();
+        let second = partition.read(0, 0).unwrap().bytes.len() as u64;
+        let mut byte = [0];
+        file.read_at(&mut byte, second + 1_000).unwrap();
+        file.write_at(&[byte[0] ^ 1], second + 1_000).unwrap();
+        assert_eq!(partition.read_stored(0, 1 << 20).unwrap().next_offset, 6, "all of it is fresh");
+        assert_eq!(partition.read(0, 1 << 20).unwrap().next_offset, 2, "what is read into memory is verified always");
+        for _ in 0..2 {
+            clock.0.fetch_add(STEP_MS, Ordering::Relaxed);
+            let _ = partition.read_stored(0, 1 << 20);
+        }
+        assert_eq!(partition.read_stored(0, 1 << 20).unwrap().next_offset, 2);
+        assert_eq!(partition.read_stored(2, 1 << 20).unwrap_err().kind(), ErrorKind::Corrupt);
         log.close().unwrap();
     }
 

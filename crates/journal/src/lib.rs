@@ -52,6 +52,7 @@ mod commit;
 mod compaction;
 mod directory;
 mod fetch;
+mod fresh;
 mod in_place;
 mod index;
 mod little_endian;

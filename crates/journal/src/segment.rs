@@ -13,6 +13,7 @@ use fleuve_record::{Attributes, BatchHeader, HEADER_BYTES};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::buffers;
+use crate::fresh::Fresh;
 use crate::index::{INDEX_INTERVAL_BYTES, SegmentIndex};
 use crate::scanner::{Scanner, Step, check_crc};
 use crate::segment_name::SegmentName;
@@ -72,6 +73,8 @@ pub(crate) struct Segment {
     index: Mutex<Option<SegmentIndex>>,
     /// Bytes that readers may see.
     readable_bytes: AtomicU64,
+    /// What was written just now.
+    pub(crate) fresh: Fresh,
 }
 
 /// Whole batches of one segment, one after the other, verified. There may be none: before the bound of the read,
@@ -83,30 +86,29 @@ pub(crate) struct Slice<B = Bytes> {
     pub(crate) transactional: bool,
 }
 
+/// What is to be read: whole batches, the one that holds `from`, and as many after it as `max_bytes` allows and end at or
+/// before `until`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) from: u64,
+    pub(crate) until: u64,
+    pub(crate) max_bytes: usize,
+    /// The log's own time.
+    pub(crate) now_ms: i64,
+}
+
 /// The form in which a read gives what it finds.
 pub(crate) trait Form: Default {
     /// As [`Segment::read_near`].
-    fn read_near(
-        segment: &Segment,
-        near: (u64, u64),
-        from: u64,
-        until: u64,
-        max_bytes: usize,
-    ) -> Result<Option<Slice<Self>>>;
+    fn read_near(segment: &Segment, near: (u64, u64), wanted: Wanted) -> Result<Option<Slice<Self>>>;
 
     /// Whether there are no bytes.
     fn is_nothing(&self) -> bool;
 }
 
 impl Form for Bytes {
-    fn read_near(
-        segment: &Segment,
-        near: (u64, u64),
-        from: u64,
-        until: u64,
-        max_bytes: usize,
-    ) -> Result<Option<Slice>> {
-        segment.read_near(near, from, until, max_bytes)
+    fn read_near(segment: &Segment, near: (u64, u64), wanted: Wanted) -> Result<Option<Slice>> {
+        segment.read_near(near, wanted)
     }
 
     fn is_nothing(&self) -> bool {
@@ -115,17 +117,11 @@ impl Form for Bytes {
 }
 
 impl Form for Stored {
-    fn read_near(
-        segment: &Segment,
-        near: (u64, u64),
-        from: u64,
-        until: u64,
-        max_bytes: usize,
-    ) -> Result<Option<Slice<Self>>> {
-        if segment.may_stay_in_file(near.1, max_bytes)? {
-            return segment.verify_near(near, from, until, max_bytes);
+    fn read_near(segment: &Segment, near: (u64, u64), wanted: Wanted) -> Result<Option<Slice<Self>>> {
+        if segment.may_stay_in_file(near.1, wanted.max_bytes)? {
+            return segment.find_near(near, wanted);
         }
-        let read = segment.read_near(near, from, until, max_bytes)?;
+        let read = segment.read_near(near, wanted)?;
         Ok(read.map(|Slice { bytes, next_offset, transactional }| Slice {
             bytes: bytes.into(),
             next_offset,
@@ -152,6 +148,7 @@ impl Segment {
             file: OnceLock::new(),
             index: Mutex::new(None),
             readable_bytes: AtomicU64::new(bytes),
+            fresh: Fresh::behind(bytes, opened_ms),
         }
     }
 
@@ -238,18 +235,18 @@ impl Segment {
         }
     }
 
-    /// Reads whole batches: the one that holds `from`, and as many after it as `max_bytes` allows and end
-    /// at or before `until`. Every batch's checksum is verified.
-    pub(crate) fn read<B: Form>(&self, from: u64, until: u64, max_bytes: usize) -> Result<Slice<B>> {
+    /// Reads what is wanted. Every batch's checksum is verified, unless the batch is [`Fresh`] and stays in the file.
+    pub(crate) fn read<B: Form>(&self, wanted: Wanted) -> Result<Slice<B>> {
+        let from = wanted.from;
         let near = self.with_index(|index| index.locate(from))?;
-        if let Some(slice) = B::read_near(self, near, from, until, max_bytes)? {
+        if let Some(slice) = B::read_near(self, near, wanted)? {
             return Ok(slice);
         }
         let Some(exact) = self.search(near, from)? else {
             let next_offset = self.end_of_gap().unwrap_or(from);
             return Ok(Slice { bytes: B::default(), next_offset, transactional: false });
         };
-        let slice = B::read_near(self, exact, from, until, max_bytes)?;
+        let slice = B::read_near(self, exact, wanted)?;
         slice.ok_or_else(|| self.damaged(from, exact.1, "the stored bytes change from read to read"))
     }
 
@@ -263,9 +260,7 @@ impl Segment {
     fn read_near(
         &self,
         (offset, position): (u64, u64),
-        from: u64,
-        until: u64,
-        max_bytes: usize,
+        Wanted { from, until, max_bytes, .. }: Wanted,
     ) -> Result<Option<Slice>> {
         // How large the first batch is shows in its header: a batch that is larger than all that was asked for is then
         // not read twice.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,8 +26,12 @@ use crate::tls;
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1024;
 
-/// Bytes of a connection that the kernel holds beyond those that are on their way.
-const UNSENT_BYTES_MAX: u32 = 128 << 10;
+/// Bytes of one connection that the kernel holds beyond those that are on their way, at most: so few if many are open, and
+/// so many if it is alone.
+const UNSENT_BYTES_MAX: RangeInclusive<u64> = 128 << 10..=4 << 20;
+
+/// What connections share of it.
+const UNSENT_BYTES_ALL: u64 = 32 << 20;
 
 /// After an accept that failed (mostly for want of file descriptors), others get time to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -93,9 +98,8 @@ impl Listener {
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place) {
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        // Without this limit the kernel would take megabytes for a peer that reads nothing, and the work of filling all
-        // such buffers would keep those waiting who do read.
-        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+        let open = place.shared.metrics.connections.load(Ordering::Relaxed);
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(unsent_bytes_max(open));
         let ended = match &self.tls {
             None => self.talk(stream, None, place).await,
             Some(tls) => self.serve_encrypted(tls, stream, place).await,
@@ -150,6 +154,14 @@ impl Listener {
     }
 }
 
+/// What the kernel may take of a connection ahead of its reader if so many are open. The more it takes, the less often it
+/// has to ask for more. But it would take megabytes for every peer that reads nothing, and the work of filling all such
+/// buffers would keep those waiting who do read.
+fn unsent_bytes_max(connections: u64) -> u32 {
+    let share = UNSENT_BYTES_ALL / connections.max(1);
+    share.clamp(*UNSENT_BYTES_MAX.start(), *UNSENT_BYTES_MAX.end()) as u32
+}
+
 /// Opens a socket; an address that was in use until just now may be taken again.
 pub(crate) fn open(name: &str, wanted: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
     let opened = (|| {
@@ -174,4 +186,17 @@ pub(crate) fn open(name: &str, wanted: SocketAddr) -> Result<(TcpListener, Socke
 pub(crate) async fn accept_failed(name: &str, error: &io::Error) {
     tracing::warn!(listener = name, "could not accept a connection: {error}");
     tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_takes_less_for_each_the_more_there_are_and_never_much_for_all() {
+        assert_eq!((unsent_bytes_max(0), unsent_bytes_max(8), unsent_bytes_max(16)), (4 << 20, 4 << 20, 2 << 20));
+        assert_eq!(unsent_bytes_max(20_000), 128 << 10);
+        let all: u64 = (1..=1_000).map(|open| u64::from(unsent_bytes_max(open))).sum();
+        assert!(all < 256 << 20, "{all}");
+    }
 }

@@ -1,6 +1,7 @@
 /* A load driver over librdkafka: the same one for every broker. Each run prints one line of JSON.
  *
  *   driver create  BROKER TOPIC PARTITIONS
+ *   driver first   BROKER TOPIC BYTES                     a topic of one partition and one acknowledged record, one client
  *   driver produce BROKER TOPIC COUNT BYTES CODEC         acks=all, linger 5 ms, batches of up to 1 MB
  *   driver lines   BROKER TOPIC FILE CODEC                every line of a file as a record, partitions in turn
  *   driver consume BROKER TOPIC COUNT PARTITIONS          assigned, from the beginning
@@ -60,9 +61,8 @@ static void fill(char *bytes, long count) {
     for (long i = 0; i < count; i++) bytes[i] = "0123456789abcdef"[next_random() & 15];
 }
 
-static void create(int partitions) {
+static void create_with(rd_kafka_t *admin, int partitions) {
     char error[256];
-    rd_kafka_t *admin = client(RD_KAFKA_PRODUCER, rd_kafka_conf_new());
     rd_kafka_NewTopic_t *wanted = rd_kafka_NewTopic_new(topic, partitions, 1, error, sizeof error);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(admin);
     rd_kafka_CreateTopics(admin, &wanted, 1, NULL, queue);
@@ -71,6 +71,10 @@ static void create(int partitions) {
     const rd_kafka_topic_result_t **results =
         event ? rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count) : NULL;
     if (!count || rd_kafka_topic_result_error(results[0])) FAIL("the topic cannot be created");
+}
+
+static void create(int partitions) {
+    create_with(client(RD_KAFKA_PRODUCER, rd_kafka_conf_new()), partitions);
     printf("{\"created\":true}\n");
     fflush(stdout);
     _exit(0);
@@ -80,6 +84,25 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
     (void)producer, (void)unused;
     if (message->err) refused++; else acknowledged++;
     last_acknowledged_ns = now_ns();
+}
+
+static void first(long bytes) {
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "acks", "-1");
+    set(conf, "linger.ms", "0");
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    int64_t begun = now_ns();
+    rd_kafka_t *producer = client(RD_KAFKA_PRODUCER, conf);
+    create_with(producer, 1);
+    int64_t created = now_ns();
+    char *value = malloc(bytes);
+    fill(value, bytes);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(producer, topic, NULL);
+    if (rd_kafka_produce(handle, 0, RD_KAFKA_MSG_F_COPY, value, bytes, NULL, 0, NULL)) FAIL("it cannot be sent");
+    while (acknowledged + refused < 1) rd_kafka_poll(producer, 10);
+    printf("{\"created_ms\":%.3f,\"acknowledged_ms\":%.3f}\n", (created - begun) / 1e6, (last_acknowledged_ns - begun) / 1e6);
+    fflush(stdout);
+    _exit(refused != 0);
 }
 
 /* A producer as one tunes it for throughput. */
@@ -296,14 +319,15 @@ static void latency(long rate, long seconds, long bytes) {
 }
 
 int main(int count, char **words) {
-    if (count < 5) FAIL("usage: driver create|produce|lines|consume|print|latency BROKER TOPIC …");
+    if (count < 5) FAIL("usage: driver create|first|produce|lines|consume|print|latency BROKER TOPIC …");
     broker = words[2];
     topic = words[3];
     if (!strcmp(words[1], "create")) create(atoi(words[4]));
+    if (!strcmp(words[1], "first")) first(atol(words[4]));
     if (!strcmp(words[1], "produce") && count == 7) produce(atol(words[4]), atol(words[5]), words[6]);
     if (!strcmp(words[1], "lines") && count == 6) lines(words[4], words[5]);
     if (!strcmp(words[1], "consume") && count == 6) consume(atol(words[4]), atoi(words[5]));
     if (!strcmp(words[1], "print") && count == 5) print(atoi(words[4]));
     if (!strcmp(words[1], "latency") && count == 7) latency(atol(words[4]), atol(words[5]), atol(words[6]));
-    FAIL("usage: driver create|produce|lines|consume|print|latency BROKER TOPIC …");
+    FAIL("usage: driver create|first|produce|lines|consume|print|latency BROKER TOPIC …");
 }

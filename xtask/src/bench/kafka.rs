@@ -104,8 +104,7 @@ fn measure(driver: &Driver, start: Start<'_>, rounds: u64) -> Result<Vec<Row>, S
     let begun = Instant::now();
     let broker = start()?;
     let pid = broker.pid().ok_or("the broker is not a process of ours")?;
-    driver.run(&["create", &broker.bootstrap, "first", "1"])?;
-    driver.run(&["produce", &broker.bootstrap, "first", "1", "100", "none"])?;
+    driver.run(&["first", &broker.bootstrap, "first", "100"])?;
     row(&mut rows, "start to the first acknowledged record, ms".to_owned(), begun.elapsed().as_secs_f64() * 1e3);
     std::thread::sleep(IDLE);
     let mebibytes = |kind: &str| memory(pid, kind).map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20));
