@@ -11,7 +11,8 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fleuve_wire::{ApiKey, RequestPrefix, Response, response};
+use bytes::Bytes;
+use fleuve_wire::{ApiKey, EncodeError, EncodedFrame, RequestPrefix, Response, response};
 use tokio::time::{Instant, Sleep};
 
 use crate::dispatch::Dispatcher;
@@ -40,8 +41,21 @@ pub(crate) struct Answer {
     pub(crate) response: Option<Response>,
     /// How long the client has to be left alone, since it is over its quota.
     pub(crate) throttle: Duration,
+    /// Whether the client expects the message of a login alone, without a header.
+    pub(crate) bare: bool,
     /// Whether the connection ends with this answer.
     pub(crate) last: bool,
+}
+
+impl Answer {
+    /// The frame to send; `None` where the client expects none.
+    fn encode(&self) -> Result<Option<EncodedFrame>, EncodeError> {
+        match &self.response {
+            None => Ok(None),
+            Some(Response::SaslAuthenticate(message)) if self.bare => EncodedFrame::bare(&message.auth_bytes).map(Some),
+            Some(response) => response::encode(self.correlation_id, self.version, response).map(Some),
+        }
+    }
 }
 
 /// A connection whose stream is ready for requests.
@@ -144,8 +158,7 @@ impl<S: Stream> Connection<S> {
         let shared = &self.place.shared;
         shared.metrics.answered(answer.api, answer.arrived.elapsed());
         self.closing |= answer.last;
-        let Some(response) = &answer.response else { return Ok(()) };
-        let frame = response::encode(answer.correlation_id, answer.version, response).map_err(Ended::Unencodable)?;
+        let Some(frame) = answer.encode().map_err(Ended::Unencodable)? else { return Ok(()) };
         let grant = shared.responses.take(frame.memory_bytes());
         if self.transmitter.is_empty() {
             // The peer has its time from now on, however long nothing was sent before.
@@ -208,7 +221,7 @@ impl<S: Stream> Connection<S> {
                 return Ok(self.read(cx)? || moved);
             };
             self.in_flight += 1;
-            self.fetching = RequestPrefix::parse(&frame).is_ok_and(|prefix| prefix.api_key == ApiKey::Fetch.to_i16());
+            self.fetching = !self.dispatcher.takes_bare_token() && is_fetch(&frame);
             let pause = self.dispatcher.handle(frame, grant)?;
             self.mute(pause);
             self.receiver.set_limit(self.dispatcher.request_bytes_max());
@@ -271,4 +284,8 @@ impl<S: Stream> Connection<S> {
         consider(self.muted_until, None);
         first
     }
+}
+
+fn is_fetch(frame: &Bytes) -> bool {
+    RequestPrefix::parse(frame).is_ok_and(|prefix| prefix.api_key == ApiKey::Fetch.to_i16())
 }
