@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fleuve_wire::{ApiKey, EncodeError, EncodedFrame, RequestPrefix, Response, response};
+use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Sleep};
 
 use crate::dispatch::Dispatcher;
@@ -22,6 +23,13 @@ use crate::receiver::{Read, Receiver};
 use crate::shared::Place;
 use crate::stream::Stream;
 use crate::transmitter::Transmitter;
+
+/// How long a client that is told why its connection ends gets to close it itself. Some libraries look whether there is more to
+/// read before they look at what they have read, and do not see an answer that has the end of the stream behind it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes that are thrown away at once while a connection lingers.
+const DISCARDED_BYTES: usize = 512;
 
 /// The answers of a connection.
 pub(crate) type Answers = Outbox<Answer>;
@@ -72,6 +80,8 @@ pub(crate) struct Connection<S> {
     fetching: bool,
     /// No more is read; when all is sent, it is over.
     closing: bool,
+    /// The last answer told the client that it is over.
+    told: bool,
     muted_until: Option<Instant>,
     opened: Instant,
     last_read: Instant,
@@ -93,6 +103,7 @@ impl<S: Stream> Connection<S> {
             in_flight: 0,
             fetching: false,
             closing: false,
+            told: false,
             muted_until: None,
             opened: now,
             last_read: now,
@@ -107,12 +118,21 @@ impl<S: Stream> Connection<S> {
     pub(crate) async fn serve(mut self) -> Ended {
         let ended = poll_fn(|cx| self.poll(cx)).await;
         if matches!(ended, Ended::Done) {
+            if self.told {
+                let _ = tokio::time::timeout(LINGER, self.await_end()).await;
+            }
             // A close that the peer sees as such; it is no loss if it has gone.
             let _ =
                 tokio::time::timeout(Duration::from_secs(1), poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)))
                     .await;
         }
         ended
+    }
+
+    /// Waits until the peer sends no more, and looks at nothing of what it does.
+    async fn await_end(&mut self) {
+        let mut discarded = [0; DISCARDED_BYTES];
+        while self.io.read(&mut discarded).await.is_ok_and(|bytes| bytes > 0) {}
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
@@ -159,6 +179,7 @@ impl<S: Stream> Connection<S> {
         shared.metrics.answered(answer.api, answer.arrived.elapsed());
         self.closing |= answer.last;
         let Some(frame) = answer.encode().map_err(Ended::Unencodable)? else { return Ok(()) };
+        self.told |= answer.last;
         let grant = shared.responses.take(frame.memory_bytes());
         if self.transmitter.is_empty() {
             // The peer has its time from now on, however long nothing was sent before.

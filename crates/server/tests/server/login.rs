@@ -129,6 +129,18 @@ fn a_wrong_password_is_answered_late_and_ends_the_connection() {
 }
 
 #[test]
+fn a_client_whose_login_failed_has_time_to_read_why() {
+    let world = world(Limits::default());
+    let mut client = world.connect();
+    assert_ne!(scram(&mut client, "alice", "pencils").error_code, 0);
+    client.stream.set_read_timeout(Some(Duration::from_millis(1))).expect("a socket");
+    let more = std::io::Read::read(&mut client.stream, &mut [0]);
+    assert_eq!(more.expect_err("the end comes later").kind(), std::io::ErrorKind::WouldBlock);
+    client.stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+    assert!(client.is_closed(), "but it comes");
+}
+
+#[test]
 fn after_version_0_of_the_handshake_tokens_come_and_go_without_headers() {
     let world = world(Limits::default());
     for (password, right) in [("pencil", true), ("pencils", false)] {
