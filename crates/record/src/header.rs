@@ -38,6 +38,9 @@ pub(crate) const BASE_SEQUENCE_AT: usize = 53;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attributes(pub u16);
 
+/// The attributes that name the codec.
+const CODEC_BITS: u16 = 7;
+
 impl Attributes {
     /// Bit 3: timestamps are the log's append time, not the producer's.
     pub const LOG_APPEND_TIME: u16 = 1 << 3;
@@ -74,7 +77,12 @@ impl Attributes {
 
     /// How the records are compressed.
     pub fn codec(self) -> Result<Codec> {
-        Codec::from_bits(self.0 & 7)
+        Codec::from_bits(self.0 & CODEC_BITS)
+    }
+
+    /// The same with another codec.
+    pub(crate) fn with_codec(self, codec: Codec) -> Self {
+        Attributes(self.0 & !CODEC_BITS | codec as u16)
     }
 }
 

@@ -1,7 +1,9 @@
-//! Rewriting a batch for compaction: some records go, the others keep offset, timestamp and order.
+//! Rewriting a batch: for compaction some records go, and the others keep offset, timestamp and order; or all stay, otherwise
+//! compressed.
 
 use bytes::{Bytes, BytesMut};
-use fleuve_base::Result;
+use fleuve_base::limits::BATCH_BYTES_MAX;
+use fleuve_base::{Error, ErrorKind, Result};
 
 use crate::batch::{Batch, BatchView};
 use crate::builder::put_record;
@@ -51,23 +53,47 @@ impl BatchView {
             let delta = record.timestamp_ms.wrapping_sub(base_timestamp_ms);
             put_record(&mut payload, delta, record.offset - old.base_offset, record);
         }
-        let mut bytes = compressed(old.attributes.codec()?, payload)?;
+        let bytes = compressed(old.attributes.codec()?, payload)?;
         let appended = old.attributes.has(Attributes::LOG_APPEND_TIME);
         let newest = kept.iter().map(|record| record.timestamp_ms).max();
         let horizon = if horizon_ms.is_some() { Attributes::DELETE_HORIZON } else { 0 };
-        let mut header = BatchHeader {
+        let header = BatchHeader {
             attributes: Attributes(old.attributes.0 | horizon),
             base_timestamp_ms,
             max_timestamp_ms: newest.filter(|_| !appended).unwrap_or(old.max_timestamp_ms),
             record_count: kept.len() as i32,
-            batch_bytes: bytes.len(),
             ..old
         };
-        header.encode(&mut bytes);
-        header.crc = crc_of(&bytes).expect("a batch is at least as long as its header");
-        header.encode(&mut bytes);
-        Ok(Batch::from_parts(bytes, header))
+        Ok(sealed(bytes, header))
     }
+}
+
+impl Batch {
+    /// The same records, compressed by another codec.
+    ///
+    /// # Errors
+    /// They cannot be decompressed, or the batch would be larger than [`BATCH_BYTES_MAX`].
+    pub fn recompressed(&self, codec: Codec) -> Result<Batch> {
+        let old = *self.header();
+        let records = old.attributes.codec()?.decompress(&self.as_bytes()[HEADER_BYTES..])?;
+        let mut out = vec![0; HEADER_BYTES];
+        codec.compress(&records, &mut out)?;
+        if out.len() > BATCH_BYTES_MAX {
+            let message = format!("a record batch is over the limit of {BATCH_BYTES_MAX} bytes with {}", codec.name());
+            return Err(Error::new(ErrorKind::Limit, "E710", message));
+        }
+        let attributes = old.attributes.with_codec(codec);
+        Ok(sealed(BytesMut::from(Bytes::from(out)), BatchHeader { attributes, ..old }))
+    }
+}
+
+/// Fills in the header in front of a payload, with its length and checksum.
+fn sealed(mut bytes: BytesMut, header: BatchHeader) -> Batch {
+    let mut header = BatchHeader { batch_bytes: bytes.len(), ..header };
+    header.encode(&mut bytes);
+    header.crc = crc_of(&bytes).expect("a batch is at least as long as its header");
+    header.encode(&mut bytes);
+    Batch::from_parts(bytes, header)
 }
 
 fn compressed(codec: Codec, payload: BytesMut) -> Result<BytesMut> {
@@ -118,6 +144,22 @@ mod tests {
             assert_eq!(new.record_count, expected.len() as i32);
             assert_eq!(new.max_timestamp_ms, expected.iter().map(|r| r.1).max().unwrap());
             assert!(view.retain(0, |_| false).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn compressed_otherwise_a_batch_holds_the_same() {
+        for (from, to) in Codec::ALL.into_iter().flat_map(|from| Codec::ALL.map(|to| (from, to))) {
+            let view = batch(from);
+            let mut owned = Batch::from_bytes(view.bytes().clone()).unwrap();
+            owned.stamp(9, 2, 50, Attributes::TRANSACTIONAL, Attributes::TRANSACTIONAL);
+            let other = Batch::from_bytes(Bytes::copy_from_slice(owned.recompressed(to).unwrap().as_bytes())).unwrap();
+            assert_eq!(other.header().attributes.codec().unwrap(), to);
+            assert!(other.header().attributes.has(Attributes::TRANSACTIONAL));
+            let (old, new) = (owned.header(), other.header());
+            assert_eq!((new.base_offset, new.last_sequence()), (old.base_offset, old.last_sequence()));
+            assert_eq!(new.max_timestamp_ms, old.max_timestamp_ms);
+            assert_eq!(seen(&other.into_view()), seen(&view));
         }
     }
 

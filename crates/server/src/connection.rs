@@ -11,7 +11,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fleuve_wire::{ApiKey, RequestPrefix, Response, response};
+use bytes::Bytes;
+use fleuve_wire::{ApiKey, EncodeError, EncodedFrame, RequestPrefix, Response, response};
+use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Sleep};
 
 use crate::dispatch::Dispatcher;
@@ -21,6 +23,13 @@ use crate::receiver::{Read, Receiver};
 use crate::shared::Place;
 use crate::stream::Stream;
 use crate::transmitter::Transmitter;
+
+/// How long a client that is told why its connection ends gets to close it itself. Some libraries look whether there is more to
+/// read before they look at what they have read, and do not see an answer that has the end of the stream behind it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes that are thrown away at once while a connection lingers.
+const DISCARDED_BYTES: usize = 512;
 
 /// The answers of a connection.
 pub(crate) type Answers = Outbox<Answer>;
@@ -40,8 +49,21 @@ pub(crate) struct Answer {
     pub(crate) response: Option<Response>,
     /// How long the client has to be left alone, since it is over its quota.
     pub(crate) throttle: Duration,
+    /// Whether the client expects the message of a login alone, without a header.
+    pub(crate) bare: bool,
     /// Whether the connection ends with this answer.
     pub(crate) last: bool,
+}
+
+impl Answer {
+    /// The frame to send; `None` where the client expects none.
+    fn encode(&self) -> Result<Option<EncodedFrame>, EncodeError> {
+        match &self.response {
+            None => Ok(None),
+            Some(Response::SaslAuthenticate(message)) if self.bare => EncodedFrame::bare(&message.auth_bytes).map(Some),
+            Some(response) => response::encode(self.correlation_id, self.version, response).map(Some),
+        }
+    }
 }
 
 /// A connection whose stream is ready for requests.
@@ -58,6 +80,8 @@ pub(crate) struct Connection<S> {
     fetching: bool,
     /// No more is read; when all is sent, it is over.
     closing: bool,
+    /// The last answer told the client that it is over.
+    told: bool,
     muted_until: Option<Instant>,
     opened: Instant,
     last_read: Instant,
@@ -79,6 +103,7 @@ impl<S: Stream> Connection<S> {
             in_flight: 0,
             fetching: false,
             closing: false,
+            told: false,
             muted_until: None,
             opened: now,
             last_read: now,
@@ -93,12 +118,21 @@ impl<S: Stream> Connection<S> {
     pub(crate) async fn serve(mut self) -> Ended {
         let ended = poll_fn(|cx| self.poll(cx)).await;
         if matches!(ended, Ended::Done) {
+            if self.told {
+                let _ = tokio::time::timeout(LINGER, self.await_end()).await;
+            }
             // A close that the peer sees as such; it is no loss if it has gone.
             let _ =
                 tokio::time::timeout(Duration::from_secs(1), poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)))
                     .await;
         }
         ended
+    }
+
+    /// Waits until the peer sends no more, and looks at nothing of what it does.
+    async fn await_end(&mut self) {
+        let mut discarded = [0; DISCARDED_BYTES];
+        while self.io.read(&mut discarded).await.is_ok_and(|bytes| bytes > 0) {}
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
@@ -144,8 +178,8 @@ impl<S: Stream> Connection<S> {
         let shared = &self.place.shared;
         shared.metrics.answered(answer.api, answer.arrived.elapsed());
         self.closing |= answer.last;
-        let Some(response) = &answer.response else { return Ok(()) };
-        let frame = response::encode(answer.correlation_id, answer.version, response).map_err(Ended::Unencodable)?;
+        let Some(frame) = answer.encode().map_err(Ended::Unencodable)? else { return Ok(()) };
+        self.told |= answer.last;
         let grant = shared.responses.take(frame.memory_bytes());
         if self.transmitter.is_empty() {
             // The peer has its time from now on, however long nothing was sent before.
@@ -208,7 +242,7 @@ impl<S: Stream> Connection<S> {
                 return Ok(self.read(cx)? || moved);
             };
             self.in_flight += 1;
-            self.fetching = RequestPrefix::parse(&frame).is_ok_and(|prefix| prefix.api_key == ApiKey::Fetch.to_i16());
+            self.fetching = !self.dispatcher.takes_bare_token() && is_fetch(&frame);
             let pause = self.dispatcher.handle(frame, grant)?;
             self.mute(pause);
             self.receiver.set_limit(self.dispatcher.request_bytes_max());
@@ -271,4 +305,8 @@ impl<S: Stream> Connection<S> {
         consider(self.muted_until, None);
         first
     }
+}
+
+fn is_fetch(frame: &Bytes) -> bool {
+    RequestPrefix::parse(frame).is_ok_and(|prefix| prefix.api_key == ApiKey::Fetch.to_i16())
 }

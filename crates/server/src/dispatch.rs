@@ -9,6 +9,7 @@ use bytes::Bytes;
 use fleuve_broker::{Principal, Responder, Session};
 use fleuve_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use fleuve_wire::messages::produce_response::ProduceResponse;
+use fleuve_wire::messages::sasl_authenticate_request::SaslAuthenticateRequest;
 use fleuve_wire::{ApiKey, DecodeErrorKind, ErrorCode, Request, RequestHeader, RequestPrefix, Response, request};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
@@ -48,8 +49,8 @@ struct Asked {
 impl Asked {
     fn answer(self, response: Response) -> Answer {
         let Asked { api, version, correlation_id, arrived } = self;
-        let response = Some(response);
-        Answer { api, version, correlation_id, arrived, response, throttle: Duration::ZERO, last: false }
+        let (response, throttle) = (Some(response), Duration::ZERO);
+        Answer { api, version, correlation_id, arrived, response, throttle, bare: false, last: false }
     }
 }
 
@@ -76,9 +77,18 @@ impl Dispatcher {
         if self.authenticated() { most } else { most.min(STRANGER_REQUEST_BYTES_MAX) }
     }
 
+    /// Whether the next frame is a message of a login, without a header.
+    pub(crate) fn takes_bare_token(&self) -> bool {
+        self.login.takes_bare_token()
+    }
+
     /// Handles one frame; its answer comes through the outbox. Gives the pause for who used too much time.
     pub(crate) fn handle(&mut self, frame: Bytes, grant: Grant) -> Result<Duration, Ended> {
         let arrived = Instant::now();
+        if self.takes_bare_token() {
+            self.take_bare_token(frame, arrived);
+            return Ok(Duration::ZERO);
+        }
         let bytes = frame.len();
         let prefix = RequestPrefix::parse(&frame).map_err(Ended::Malformed)?;
         let correlation_id = prefix.correlation_id;
@@ -95,7 +105,7 @@ impl Dispatcher {
         self.shared.metrics.request(asked.api);
         match request {
             Request::SaslHandshake(request) => {
-                let (response, agreed) = self.login.handshake(&self.shared.broker, &request);
+                let (response, agreed) = self.login.handshake(&self.shared.broker, asked.version, &request);
                 let answer = asked.answer(response.into());
                 self.answers.reserve().fill(Answer { last: !agreed, ..answer });
                 Ok(Duration::ZERO)
@@ -107,6 +117,16 @@ impl Dispatcher {
             }
             request => self.pass_on(&header, request, asked, bytes, grant),
         }
+    }
+
+    /// Takes a message of a login that has no header, and answers it in the same way: with nothing, if it failed.
+    fn take_bare_token(&mut self, token: Bytes, arrived: Instant) {
+        self.shared.metrics.request(ApiKey::SaslAuthenticate);
+        let asked = Asked { api: ApiKey::SaslAuthenticate, version: 0, correlation_id: 0, arrived };
+        let (response, outcome) = self.login.authenticate(&SaslAuthenticateRequest { auth_bytes: token });
+        let answer = Answer { bare: true, ..asked.answer(response.into()) };
+        let silent = matches!(outcome, Outcome::Failed);
+        self.logged_in(outcome, if silent { Answer { response: None, ..answer } } else { answer });
     }
 
     fn check_served(&self, header: &RequestHeader) -> Result<(), Ended> {

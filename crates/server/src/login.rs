@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use crate::config::Mechanism;
 
-/// The APIs of the login and the versions that are served. Version 0 of the handshake is not: what follows it has no
-/// request header.
+/// The APIs of the login and the versions that are served. After version 0 of the handshake the mechanism's messages come
+/// and go as frames without headers, until the login has succeeded or failed.
 pub(crate) const APIS: [(ApiKey, std::ops::RangeInclusive<i16>); 2] =
-    [(ApiKey::SaslHandshake, 1..=1), (ApiKey::SaslAuthenticate, 0..=2)];
+    [(ApiKey::SaslHandshake, 0..=1), (ApiKey::SaslAuthenticate, 0..=2)];
 
 /// What a listener asks of its clients.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub(crate) struct Terms {
 pub(crate) struct Login {
     terms: Terms,
     exchange: Option<SaslSession>,
+    /// Whether the messages of the exchange have no headers.
+    bare: bool,
     principal: Option<Principal>,
     expires: Option<Instant>,
 }
@@ -56,7 +58,7 @@ pub(crate) enum Outcome {
 impl Login {
     /// Of a connection that has just been opened.
     pub(crate) fn new(terms: Terms) -> Self {
-        Login { terms, exchange: None, principal: None, expires: None }
+        Login { terms, exchange: None, bare: false, principal: None, expires: None }
     }
 
     /// Whether this listener has logins at all.
@@ -74,10 +76,16 @@ impl Login {
         !self.asked_for() || (self.principal.is_some() && self.expires.is_none_or(|at| Instant::now() < at))
     }
 
+    /// Whether the next frame is a message of the exchange and nothing else.
+    pub(crate) fn takes_bare_token(&self) -> bool {
+        self.bare && self.exchange.is_some()
+    }
+
     /// Answers a handshake; whether the mechanism is one that is offered.
     pub(crate) fn handshake(
         &mut self,
         broker: &Broker,
+        version: i16,
         request: &SaslHandshakeRequest,
     ) -> (SaslHandshakeResponse, bool) {
         let names = mechanisms(self.terms.encrypted);
@@ -85,6 +93,7 @@ impl Login {
         let offered: Vec<&str> = offered.filter(|name| names.contains(name)).collect();
         let mechanism = offered.iter().find(|name| **name == request.mechanism);
         self.exchange = mechanism.and_then(|name| broker.security().login(name, self.terms.encrypted));
+        self.bare = version == 0;
         let error = if self.exchange.is_some() { ErrorCode::NONE } else { ErrorCode::UNSUPPORTED_SASL_MECHANISM };
         let mechanisms = offered.into_iter().map(str::to_owned).collect();
         (SaslHandshakeResponse { error_code: error.into(), mechanisms }, self.exchange.is_some())

@@ -261,6 +261,16 @@ pub struct EncodedFrame {
 }
 
 impl EncodedFrame {
+    /// A frame that has no header: a token of a login that version 0 of SaslHandshake began.
+    ///
+    /// # Errors
+    /// There are more bytes than a frame can have.
+    pub fn bare(body: &Bytes) -> Result<Self> {
+        let mut writer = Writer::frame();
+        writer.buffer.extend_from_slice(body);
+        writer.into_frame()
+    }
+
     /// The pieces, none of them empty.
     pub fn into_chunks(self) -> Vec<Stored> {
         self.chunks

@@ -4,6 +4,7 @@ mod cluster;
 mod elections;
 mod log_dirs;
 mod producers;
+mod reassignments;
 mod records;
 
 use fleuve_wire::{Request, Response};
@@ -20,6 +21,10 @@ impl Broker {
             Request::DeleteRecords(request) => self.delete_records(session, &request).into(),
             Request::CreatePartitions(request) => self.create_partitions(session, &request).into(),
             Request::ElectLeaders(request) => self.elect_leaders(session, request).into(),
+            Request::AlterPartitionReassignments(request) => {
+                self.alter_partition_reassignments(session, request).into()
+            }
+            Request::ListPartitionReassignments(_) => self.list_partition_reassignments(session).into(),
             Request::DescribeConfigs(request) => self.describe_configs(session, &request).into(),
             Request::AlterConfigs(request) => self.alter_configs(session, &request).into(),
             Request::IncrementalAlterConfigs(request) => self.incremental_alter_configs(session, &request).into(),

@@ -10,7 +10,7 @@ use fleuve_wire::messages::incremental_alter_configs_response::{self, Incrementa
 
 use super::definition::{Kind, items};
 use super::describe::is_this_broker;
-use super::{BROKER, BROKER_LOGGER, Settings, TOPIC, check, entry, topic_config, topic_definition};
+use super::{BROKER, BROKER_LOGGER, GROUP, Settings, TOPIC, check, entry, topic_config, topic_definition};
 use crate::broker::Broker;
 use crate::config::BrokerConfig;
 use crate::failure::{Failure, Outcome};
@@ -93,6 +93,11 @@ impl Broker {
                 let message = "The broker's settings are given when it starts and cannot be updated dynamically.";
                 Err(Failure::new(ErrorCode::INVALID_REQUEST, message))
             }),
+            GROUP => {
+                let message =
+                    "A group has no settings of its own; those of all groups are given when the broker starts.";
+                Err(Failure::new(ErrorCode::INVALID_REQUEST, message))
+            }
             other => Err(Failure::new(ErrorCode::INVALID_REQUEST, format!("Unsupported resource type: {other}"))),
         }
     }

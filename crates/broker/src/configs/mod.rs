@@ -8,7 +8,7 @@ mod topic_settings;
 
 pub(crate) use definition::Definition;
 pub(crate) use fleuve_journal::Settings;
-pub(crate) use topic_settings::{check, definition as topic_definition, timestamp_bounds_ms, topic_config};
+pub(crate) use topic_settings::{check, codec, definition as topic_definition, timestamp_bounds_ms, topic_config};
 
 use broker_settings::broker_entries;
 

@@ -1,6 +1,7 @@
 //! The settings of a topic by Kafka's names, and what they make of it.
 
 use fleuve_journal::{Cleanup, Durability, SEGMENT_BYTES, Settings, Timestamps, TopicConfig};
+use fleuve_record::Codec;
 use fleuve_wire::ErrorCode;
 
 use super::definition::{Allowed, Definition, Kind, items};
@@ -42,7 +43,7 @@ pub(crate) const DEFINITIONS: &[Definition] = &[
             "compression.type",
             Kind::String,
             Allowed::Words(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
-            "Batches are stored as their producer compressed them; `producer` is the only value.",
+            "How batches are compressed when they are stored; `producer`: as they come.",
         ),
     ),
     from_broker(
@@ -247,9 +248,6 @@ pub(crate) fn check(name: &str, value: &str) -> Outcome<()> {
     };
     definition.check(value)?;
     match (name, value.trim()) {
-        ("compression.type", codec) if codec != "producer" => {
-            invalid(format!("Invalid value {value} for configuration {name}: batches are stored as they come, use producer"))
-        }
         ("remote.storage.enable", on) if on.eq_ignore_ascii_case("true") => invalid(
             "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
                 .to_owned(),
@@ -331,4 +329,12 @@ fn permille(fraction: &str) -> u16 {
 pub(crate) fn timestamp_bounds_ms(settings: &Settings) -> (i64, i64) {
     let bound = |name: &str, default| settings.get(name).and_then(|value| value.trim().parse().ok()).unwrap_or(default);
     (bound("message.timestamp.before.max.ms", i64::MAX), bound("message.timestamp.after.max.ms", 3_600_000))
+}
+
+/// How the topic's batches are to be compressed; `None`: as their producer did.
+pub(crate) fn codec(settings: &Settings) -> Option<Codec> {
+    match settings.get("compression.type")?.trim() {
+        "uncompressed" => Some(Codec::None),
+        name => Codec::from_name(name),
+    }
 }

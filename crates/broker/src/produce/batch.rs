@@ -6,7 +6,7 @@ use fleuve_record::{Attributes, Batch, BatchHeader, Codec, Outline};
 use fleuve_wire::ErrorCode;
 use fleuve_wire::messages::produce_response::BatchIndexAndErrorMessage;
 
-use crate::configs::timestamp_bounds_ms;
+use crate::configs::{codec, timestamp_bounds_ms};
 use crate::failure::{Failure, Outcome};
 
 /// From this version of Produce on a batch may be compressed by Zstandard.
@@ -69,21 +69,36 @@ pub(super) fn check(
     batch: &Batch,
 ) -> Result<Option<i64>, Rejected> {
     let (header, config, id) = (batch.header(), topic.config(), partition.id());
-    if header.batch_bytes > config.batch_bytes_max as usize {
-        return Err(Failure::new(
-            ErrorCode::MESSAGE_TOO_LARGE,
-            format!(
-                "The record batch size in the append to {} is {} bytes which exceeds the maximum configured value of {}.",
-                name(id),
-                header.batch_bytes,
-                config.batch_bytes_max
-            ),
-        )
-        .into());
-    }
+    check_size(topic, id, header)?;
     check_header(id, version, header)?;
     let bounds = (config.timestamps == Timestamps::Create).then(|| Bounds::new(topic, now_ms));
     check_records(topic, bounds, batch)
+}
+
+fn check_size(topic: &Topic, id: &PartitionId, header: &BatchHeader) -> Outcome<()> {
+    let most = topic.config().batch_bytes_max;
+    if header.batch_bytes <= most as usize {
+        return Ok(());
+    }
+    let message = format!(
+        "The record batch size in the append to {} is {} bytes which exceeds the maximum configured value of {most}.",
+        name(id),
+        header.batch_bytes,
+    );
+    Err(Failure::new(ErrorCode::MESSAGE_TOO_LARGE, message))
+}
+
+/// A batch that was checked, compressed as the topic wants it; `None` if it is already.
+pub(super) fn recompressed(topic: &Topic, partition: &Partition, batch: &Batch) -> Outcome<Option<Batch>> {
+    let Some(wanted) = codec(topic.settings()) else { return Ok(None) };
+    let id = partition.id();
+    let unreadable = |error: fleuve_base::Error| corrupt(id, error.message());
+    if batch.header().attributes.codec().map_err(unreadable)? == wanted {
+        return Ok(None);
+    }
+    let batch = batch.recompressed(wanted).map_err(unreadable)?;
+    check_size(topic, id, batch.header())?;
+    Ok(Some(batch))
 }
 
 fn check_header(id: &PartitionId, version: i16, header: &BatchHeader) -> Outcome<()> {

@@ -182,7 +182,7 @@ impl Production<'_> {
         let mut batch = batch::parse(partition.id(), self.version, records)?;
         let max_timestamp_ms = batch::check(topic, partition, self.version, self.now_ms, &batch)?;
         max_timestamp_ms.into_iter().for_each(|max_ms| batch.stamp_max_timestamp(max_ms));
-        Ok(batch)
+        Ok(batch::recompressed(topic, partition, &batch)?.unwrap_or(batch))
     }
 }
 

@@ -3,8 +3,12 @@
 use fleuve_wire::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};
 use std::collections::BTreeSet;
 
+use fleuve_wire::messages::alter_partition_reassignments_request::{
+    AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignableTopic,
+};
 use fleuve_wire::messages::api_versions_request::ApiVersionsRequest;
 use fleuve_wire::messages::init_producer_id_request::InitProducerIdRequest;
+use fleuve_wire::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
 use fleuve_wire::messages::metadata_request::MetadataRequest;
 use fleuve_wire::{ApiKey, ErrorCode};
 
@@ -108,4 +112,27 @@ fn every_partition_has_its_leader() {
     assert_eq!((response.error_code, codes), (0, vec![ErrorCode::ELECTION_NOT_NEEDED, unknown, unknown]));
     let all = ElectLeadersRequest { topic_partitions: None, ..Default::default() };
     assert_eq!(answer!(ElectLeaders, world.ask(2, all)).replica_election_results, []);
+}
+
+#[test]
+fn replicas_stay_where_they_are_and_cannot_go_elsewhere() {
+    let world = World::new();
+    world.create("orders", 1, &[]);
+    let asked = |name: &str, partition_index, replicas: Option<Vec<i32>>| {
+        let partitions = vec![ReassignablePartition { partition_index, replicas }];
+        let topics = vec![ReassignableTopic { name: name.to_owned(), partitions }];
+        let request = AlterPartitionReassignmentsRequest { topics, ..Default::default() };
+        let response = answer!(AlterPartitionReassignments, world.ask(1, request));
+        assert_eq!((response.error_code, response.responses[0].name.as_str()), (0, name));
+        ErrorCode(response.responses[0].partitions[0].error_code)
+    };
+    assert_eq!(asked("orders", 0, Some(vec![1])), ErrorCode::NONE);
+    assert_eq!(asked("orders", 0, None), ErrorCode::NO_REASSIGNMENT_IN_PROGRESS);
+    for elsewhere in [vec![], vec![2], vec![1, 2], vec![1, 1]] {
+        assert_eq!(asked("orders", 0, Some(elsewhere)), ErrorCode::INVALID_REPLICA_ASSIGNMENT);
+    }
+    assert_eq!(asked("orders", 1, Some(vec![1])), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    assert_eq!(asked("nothing", 0, Some(vec![1])), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    let listed = answer!(ListPartitionReassignments, world.ask(0, ListPartitionReassignmentsRequest::default()));
+    assert_eq!((listed.error_code, listed.topics), (0, vec![]));
 }

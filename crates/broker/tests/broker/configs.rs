@@ -12,6 +12,7 @@ use crate::support::{World, answer, batch, error_of};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 
 fn describe(world: &World, resource_type: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsResult {
     let configuration_keys = keys.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
@@ -170,7 +171,7 @@ fn wrong_changes_are_refused_and_change_nothing() {
         ErrorCode::INVALID_REQUEST,
         "duplicate config keys",
     );
-    refused(&[("compression.type", 0, Some("lz4"))], ErrorCode::INVALID_CONFIG, "use producer");
+    refused(&[("compression.type", 0, Some("none"))], ErrorCode::INVALID_CONFIG, "compression.type");
     refused(&[("remote.storage.enable", 0, Some("true"))], ErrorCode::INVALID_CONFIG, "Tiered Storage");
     refused(
         &[("min.compaction.lag.ms", 0, Some("6")), ("max.compaction.lag.ms", 0, Some("5"))],
@@ -180,6 +181,27 @@ fn wrong_changes_are_refused_and_change_nothing() {
     // The good half of a bad request is not done either.
     refused(&[("retention.ms", 0, Some("5")), ("no.such", 0, Some("5"))], ErrorCode::INVALID_CONFIG, "Unknown");
     assert_eq!(value(&world, "retention.ms"), ("1000".to_owned(), 1));
+}
+
+#[test]
+fn what_cannot_be_set_while_the_broker_runs_is_refused_in_words() {
+    let world = World::new();
+    for (kind, name, setting, words) in [
+        (BROKER, "1", "log.retention.ms", "cannot be updated dynamically"),
+        (BROKER, "", "message.max.bytes", "cannot be updated dynamically"),
+        (GROUP, "readers", "consumer.session.timeout.ms", "A group has no settings of its own"),
+    ] {
+        let change = AlterableConfig { name: setting.to_owned(), config_operation: 0, value: Some("1000".to_owned()) };
+        let resource = incremental_alter_configs_request::AlterConfigsResource {
+            resource_type: kind,
+            resource_name: name.to_owned(),
+            configs: vec![change],
+        };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+        let response = answer!(IncrementalAlterConfigs, world.ask(1, request)).responses[0].clone();
+        assert_eq!(ErrorCode(response.error_code), ErrorCode::INVALID_REQUEST);
+        assert!(response.error_message.is_some_and(|message| message.contains(words)), "{setting}");
+    }
 }
 
 #[test]

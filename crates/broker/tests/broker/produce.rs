@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use fleuve_base::fs_memory::Call;
-use fleuve_record::{BatchBuilder, Codec};
+use fleuve_record::{BatchBuilder, BatchHeader, Codec};
 use fleuve_wire::ErrorCode;
 use fleuve_wire::messages::produce_request::PartitionProduceData;
 
+use crate::fetch::{only, request, values};
 use crate::support::{START_MS, World, add, answer, batch, builder, bytes_of, error_of, partition_of, produce_request};
 
 fn world_with(settings: &[(&str, &str)]) -> World {
@@ -137,6 +138,32 @@ fn size_compression_and_keys_follow_the_topics_settings() {
     let old = world.ask(6, produce_request("orders", 0, -1, Some(bytes_of(&zstd))));
     assert_eq!(error_of(&old), ErrorCode::UNSUPPORTED_COMPRESSION_TYPE);
     assert_eq!(world.produced("orders", 0, &zstd), 0);
+}
+
+#[test]
+fn batches_are_stored_compressed_as_the_topic_wants_them() {
+    let cases = [
+        ("producer", Codec::Lz4),
+        ("uncompressed", Codec::None),
+        ("gzip", Codec::Gzip),
+        ("snappy", Codec::Snappy),
+        ("lz4", Codec::Lz4),
+        ("zstd", Codec::Zstd),
+    ];
+    let sent = add(BatchBuilder::new().codec(Codec::Lz4).producer(5, 0, 0), &["a", "b"]).finish().unwrap();
+    for (setting, stored) in cases {
+        let world = world_with(&[("compression.type", setting)]);
+        assert_eq!(world.produced("orders", 0, &sent), 0);
+        assert_eq!(world.produced("orders", 0, &sent), 0, "a batch sent twice is known by its sequence");
+        let fetched = only(&answer!(Fetch, world.ask(12, request("orders", 0))));
+        let found = BatchHeader::parse(&fetched.records.clone().unwrap().into_bytes().unwrap()).unwrap();
+        assert_eq!(found.attributes.codec().unwrap(), stored, "{setting}");
+        assert_eq!(values(&fetched), ["a", "b"], "{setting}");
+    }
+    // What is small only as long as it is compressed does not fit any more.
+    let world = world_with(&[("compression.type", "uncompressed"), ("max.message.bytes", "1000")]);
+    let much = add(BatchBuilder::new().codec(Codec::Lz4), &[&"x".repeat(5_000)]).finish().unwrap();
+    assert_eq!(error_of(&world.produce("orders", 0, &much)), ErrorCode::MESSAGE_TOO_LARGE);
 }
 
 #[test]

@@ -36,7 +36,11 @@ fn world(limits: Limits) -> World {
 }
 
 fn handshake(client: &mut Client<TcpStream>, mechanism: &str) -> SaslHandshakeResponse {
-    match client.ask(1, SaslHandshakeRequest { mechanism: mechanism.to_owned() }) {
+    handshake_in(client, 1, mechanism)
+}
+
+fn handshake_in(client: &mut Client<TcpStream>, version: i16, mechanism: &str) -> SaslHandshakeResponse {
+    match client.ask(version, SaslHandshakeRequest { mechanism: mechanism.to_owned() }) {
         Response::SaslHandshake(response) => response,
         other => panic!("{other:?}"),
     }
@@ -55,7 +59,13 @@ fn scram(client: &mut Client<TcpStream>, user: &str, password: &str) -> SaslAuth
     let first = format!("n={user},r=nonce-of-the-client");
     let answer = authenticate(client, &format!("n,,{first}"));
     assert_eq!(answer.error_code, 0);
-    let challenge = String::from_utf8(answer.auth_bytes.to_vec()).expect("is text");
+    let last = last_message(&first, &answer.auth_bytes, password);
+    authenticate(client, &last)
+}
+
+/// What a client that knows the server's first answer sends as the last message of SCRAM-SHA-256.
+fn last_message(first: &str, challenge: &[u8], password: &str) -> String {
+    let challenge = std::str::from_utf8(challenge).expect("is text");
     let field = |name: &str| challenge.split(',').find_map(|part| part.strip_prefix(name)).expect("a field");
     let salt = BASE64.decode(field("s=")).expect("base64");
     let iterations = field("i=").parse().expect("a number");
@@ -64,7 +74,14 @@ fn scram(client: &mut Client<TcpStream>, user: &str, password: &str) -> SaslAuth
     let client_key = hmac(&salted, b"Client Key");
     let signature = hmac(&Sha256::digest(&client_key), format!("{first},{challenge},{last}").as_bytes());
     let proof: Vec<u8> = client_key.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
-    authenticate(client, &format!("{last},p={}", BASE64.encode(proof)))
+    format!("{last},p={}", BASE64.encode(proof))
+}
+
+/// Sends a token as clients do after version 0 of the handshake: a length and its bytes.
+fn send_bare(client: &mut Client<TcpStream>, token: &str) {
+    let length = i32::try_from(token.len()).expect("is short");
+    std::io::Write::write_all(&mut client.stream, &length.to_be_bytes()).expect("is sent");
+    std::io::Write::write_all(&mut client.stream, token.as_bytes()).expect("is sent");
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
@@ -106,6 +123,55 @@ fn a_wrong_password_is_answered_late_and_ends_the_connection() {
         let answer = scram(&mut client, user, password);
         assert_eq!(ErrorCode(answer.error_code), ErrorCode::SASL_AUTHENTICATION_FAILED);
         assert!(begun.elapsed() >= delay);
+        assert!(client.is_closed());
+    }
+    assert_eq!(world.metric("fleuve_failed_logins_total"), 2);
+}
+
+#[test]
+fn a_client_whose_login_failed_has_time_to_read_why() {
+    let world = world(Limits::default());
+    let mut client = world.connect();
+    assert_ne!(scram(&mut client, "alice", "pencils").error_code, 0);
+    client.stream.set_read_timeout(Some(Duration::from_millis(1))).expect("a socket");
+    let more = std::io::Read::read(&mut client.stream, &mut [0]);
+    assert_eq!(more.expect_err("the end comes later").kind(), std::io::ErrorKind::WouldBlock);
+    client.stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+    assert!(client.is_closed(), "but it comes");
+}
+
+#[test]
+fn after_version_0_of_the_handshake_tokens_come_and_go_without_headers() {
+    let world = world(Limits::default());
+    for (password, right) in [("pencil", true), ("pencils", false)] {
+        let mut client = world.connect();
+        assert_eq!(handshake_in(&mut client, 0, "SCRAM-SHA-256").error_code, 0);
+        let first = "n=alice,r=nonce-of-the-client";
+        send_bare(&mut client, &format!("n,,{first}"));
+        let challenge = client.receive_frame();
+        assert!(challenge.starts_with(b"r=nonce-of-the-client"), "{challenge:?}");
+        send_bare(&mut client, &last_message(first, &challenge, password));
+        match right {
+            true => {
+                assert!(client.receive_frame().starts_with(b"v="));
+                assert!(matches!(client.ask(9, metadata()), Response::Metadata(_)), "requests have headers again");
+                // Such a client cannot log in again, but a newer one on the same connection could.
+                assert_eq!(scram(&mut client, "alice", "pencil").error_code, 0);
+            }
+            false => assert!(client.is_closed(), "there is no place for an error"),
+        }
+    }
+    assert_eq!(world.metric("fleuve_failed_logins_total"), 1);
+}
+
+#[test]
+fn a_bare_token_that_is_no_message_of_the_mechanism_ends_the_connection() {
+    let world = world(Limits::default());
+    // One that looks like a fetch, and one that is empty.
+    for token in ["\0\x01\0\x04\0\0\0\x01", ""] {
+        let mut client = world.connect();
+        assert_eq!(handshake_in(&mut client, 0, "SCRAM-SHA-256").error_code, 0);
+        send_bare(&mut client, token);
         assert!(client.is_closed());
     }
     assert_eq!(world.metric("fleuve_failed_logins_total"), 2);

@@ -6,6 +6,7 @@ use fleuve_wire::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
 use fleuve_wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
 use fleuve_wire::messages::alter_client_quotas_request::{self, AlterClientQuotasRequest};
 use fleuve_wire::messages::alter_configs_request::{self, AlterConfigsRequest};
+use fleuve_wire::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
 use fleuve_wire::messages::alter_user_scram_credentials_request::{
     AlterUserScramCredentialsRequest, ScramCredentialDeletion,
 };
@@ -38,6 +39,7 @@ use fleuve_wire::messages::join_group_request::{JoinGroupRequest, JoinGroupReque
 use fleuve_wire::messages::leave_group_request::LeaveGroupRequest;
 use fleuve_wire::messages::list_config_resources_request::ListConfigResourcesRequest;
 use fleuve_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use fleuve_wire::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
 use fleuve_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use fleuve_wire::messages::offset_commit_request::{self, OffsetCommitRequest};
 use fleuve_wire::messages::offset_delete_request::{OffsetDeleteRequest, OffsetDeleteRequestTopic};
@@ -301,6 +303,8 @@ fn more_topic_rows() -> Vec<Row> {
         row("DescribeTopicPartitions", 0, partitions, &[topic(Describe)]),
         row("DescribeLogDirs", 4, directories, &[cluster(Describe)]),
         row("ElectLeaders", 1, ElectLeadersRequest::default(), &[cluster(Alter)]),
+        row("AlterPartitionReassignments", 1, AlterPartitionReassignmentsRequest::default(), &[cluster(Alter)]),
+        row("ListPartitionReassignments", 0, ListPartitionReassignmentsRequest::default(), &[cluster(Describe)]),
         row("DescribeQuorum", 1, DescribeQuorumRequest::default(), &[cluster(Describe)]),
     ]
 }
