@@ -232,7 +232,7 @@ impl Places {
     /// x modulo the number of words, for x < 2⁵⁷: the quotient found is at most one too low.
     #[inline(always)]
     fn word(&self, x: u64) -> usize {
-        let quotient = (u128::from(x) * u128::from(self.inverse) >> 64) as u64;
+        let quotient = ((u128::from(x) * u128::from(self.inverse)) >> 64) as u64;
         let rest = x - quotient * self.words;
         (if rest >= self.words { rest - self.words } else { rest }) as usize
     }

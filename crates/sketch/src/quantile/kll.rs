@@ -15,6 +15,8 @@ pub const KLL_K_DEFAULT: u16 = 200;
 
 /// The least capacity of a level.
 pub(super) const LEAST_CAPACITY: u8 = 8;
+/// For how many items a level that was halved may keep room.
+const ROOM_KEPT: usize = 32;
 /// The most levels: enough for 2⁶³ items.
 pub(super) const LEVELS_MAX: usize = 60;
 
@@ -77,7 +79,7 @@ impl Quantity for i64 {
 /// constants are those measured by DataSketches; the paper proves the order of growth). This holds after merging, too, for the
 /// smaller k. Exact up to k items. NaN are not counted.
 ///
-/// **Memory.** About 3k items of 8 bytes, growing by 8 items with every doubling of the stream.
+/// **Memory.** 3k items of 8 bytes, growing by 8 items with every doubling of the stream, and room for as many again and 32 a level.
 ///
 /// **Stored form.** That of Apache DataSketches' kll_doubles_sketch, and of its kll_items_sketch for 64-bit integers.
 ///
@@ -199,8 +201,6 @@ impl<T: Quantity> Kll<T> {
         if level + 1 == levels {
             self.levels.push(Vec::new());
             self.count_again();
-            // What was the top has room for more than it will hold from now on.
-            self.levels.iter_mut().for_each(Vec::shrink_to_fit);
         }
         let first = usize::from(self.coin(level));
         let (below, above) = self.levels.split_at_mut(level + 1);
@@ -214,6 +214,10 @@ impl<T: Quantity> Kll<T> {
         self.held -= items.len() / 2;
         items.clear();
         items.extend(stays);
+        // It may never hold so much again.
+        if items.capacity() > ROOM_KEPT {
+            items.shrink_to(ROOM_KEPT / 2);
+        }
     }
 
     /// Counts what is held, and what may be with so many levels.
