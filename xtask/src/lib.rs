@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod e2e;
 pub mod files;
+pub mod guide;
 pub mod metrics;
 pub mod nexmark;
 pub mod tidy;

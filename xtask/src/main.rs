@@ -1,8 +1,8 @@
-//! Tasks around the project: `cargo xtask tidy | metrics | bench | nexmark | e2e | torture`.
+//! Tasks around the project: `cargo xtask tidy | metrics | bench | guide | nexmark | e2e | torture`.
 
 use std::process::ExitCode;
 
-use xtask::{bench, e2e, files, metrics, nexmark, tidy, torture};
+use xtask::{bench, e2e, files, guide, metrics, nexmark, tidy, torture};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
@@ -12,6 +12,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench latency        arrival to release at 1,000 events a second
   bench kafka          the broker beside Apache Kafka, by one driver over librdkafka
   bench sketch [WORD]  the summaries beside other crates, and samples and draws
+  guide [FIGURES]      the guide's table and picture of measured errors, made anew, or from what was measured
   nexmark [..]         the large Nexmark data set against its golden results (nexmark --help)
   e2e [..]             real clients against the binary
   torture [NAME..]     faults on the real binary: kills, power cuts, failing disks, hostile clients
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::check(&files::root()),
         ["metrics"] => metrics::print(&files::root()),
         ["bench", rest @ ..] => bench::run(rest),
+        ["guide", rest @ ..] => guide::make(&files::root(), rest.first().copied()),
         ["nexmark", rest @ ..] => nexmark::run(rest),
         ["e2e", rest @ ..] => e2e::run(rest),
         ["torture", rest @ ..] => torture::run(rest),

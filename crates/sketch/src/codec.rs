@@ -1,18 +1,26 @@
 //! Reading and writing stored summaries: fixed-width, little-endian, and every count checked against what is there.
 
 use crate::invalid;
-use fleuve_base::Result;
+use fleuve_base::{Error, Result};
 
 /// Bytes that are being read. Nothing is allocated before the bytes for it are known to be there.
+#[derive(Debug, Clone)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     what: &'static str,
+    /// Makes an error of a message: whether a user gave these bytes, or a disk.
+    error: fn(String) -> Error,
 }
 
 impl<'a> Reader<'a> {
     /// Reads `bytes`, which are said to be a `what`.
     pub(crate) fn new(bytes: &'a [u8], what: &'static str) -> Self {
-        Reader { rest: bytes, what }
+        Reader { rest: bytes, what, error: invalid }
+    }
+
+    /// Reads `bytes`, which were written here and so are damaged if they are not a `what`.
+    pub(crate) fn of_own(bytes: &'a [u8], what: &'static str) -> Self {
+        Reader { rest: bytes, what, error: Error::corrupt }
     }
 
     /// Reads a summary of our own: its two letters and its version must be there.
@@ -28,8 +36,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The error that these bytes are not what they should be.
-    pub(crate) fn damaged(&self, why: impl std::fmt::Display) -> fleuve_base::Error {
-        invalid(format!("these bytes are not a {}: {why}", self.what))
+    pub(crate) fn damaged(&self, why: impl std::fmt::Display) -> Error {
+        (self.error)(format!("these bytes are not a {}: {why}", self.what))
     }
 
     /// Demands that a condition holds of what was read.
@@ -73,6 +81,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn f64(&mut self) -> Result<f64> {
         self.array().map(f64::from_le_bytes)
+    }
+
+    /// How many bytes are left.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
     }
 
     /// A count of things of `width` bytes each that follow; it is wrong if there is no room for them.

@@ -3,19 +3,22 @@
 //! Bytes that are no state give an error of [`ErrorKind::Corrupt`](fleuve_base::ErrorKind::Corrupt), never a panic, and
 //! never a reservation of more memory than the bytes themselves take.
 
+use crate::codec;
 use fleuve_base::{Error, Result};
+
+const WHAT: &str = "stored state";
 
 /// Reads a state from its bytes.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
-    rest: &'a [u8],
+    bytes: codec::Reader<'a>,
 }
 
 impl<'a> Reader<'a> {
     /// Of a state that begins with `kind` and the one `version` that this build knows.
     pub fn new(bytes: &'a [u8], kind: u8, version: u8) -> Result<Self> {
         match bytes {
-            [k, v, rest @ ..] if *k == kind && *v == version => Ok(Reader { rest }),
+            [k, v, rest @ ..] if *k == kind && *v == version => Ok(Reader { bytes: codec::Reader::of_own(rest, WHAT) }),
             [k, v, ..] if *k == kind => Err(Error::corrupt(format!("a stored state has the unknown version {v}"))),
             _ => Err(Error::corrupt("stored bytes are not a state of this kind")),
         }
@@ -23,27 +26,23 @@ impl<'a> Reader<'a> {
 
     /// The next `count` bytes.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(|| wrong("ends too early"))?;
-        self.rest = rest;
-        Ok(taken)
+        self.bytes.take(count)
     }
 
     /// The next `N` bytes.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or_else(|| wrong("ends too early"))?;
-        self.rest = rest;
-        Ok(*taken)
+        self.bytes.array()
     }
 
     /// A byte.
     pub fn u8(&mut self) -> Result<u8> {
-        Ok(self.array::<1>()?[0])
+        self.bytes.u8()
     }
 
     /// A number of items, of which each takes at least `bytes_each` of what follows.
     pub fn count(&mut self, max: usize, bytes_each: usize) -> Result<usize> {
         let count = u64::read(self)? as usize;
-        if count > max || count.saturating_mul(bytes_each.max(1)) > self.rest.len() {
+        if count > max || count.saturating_mul(bytes_each.max(1)) > self.bytes.left() {
             return Err(wrong("counts more than it holds"));
         }
         Ok(count)
@@ -57,7 +56,7 @@ impl<'a> Reader<'a> {
 
     /// That nothing follows.
     pub fn finish(self) -> Result<()> {
-        if self.rest.is_empty() { Ok(()) } else { Err(wrong("goes on after its end")) }
+        self.bytes.finish()
     }
 }
 

@@ -33,7 +33,7 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     }
 }
 
-/// What summaries, samples and draws cost, beside other crates.
+/// What summaries, samples and draws cost, beside other crates, and beside DataSketches in C++ where its Python package is installed.
 fn sketch(arguments: &[&str]) -> Result<(), String> {
     for example in ["sketch_cost", "sketch_draws"] {
         let mut command = Command::new(env!("CARGO"));
@@ -51,7 +51,13 @@ fn sketch(arguments: &[&str]) -> Result<(), String> {
             _ => return Err(format!("{example} failed")),
         }
     }
-    Ok(())
+    let mut foreign = Command::new("python3");
+    let script = files::root().join("xtask/bench/sketch/cpp.py");
+    match foreign.arg(script).args(arguments).status() {
+        // It says by itself what it lacks.
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("python3, for DataSketches in C++: {error}")),
+    }
 }
 
 /// The value after a flag, if it is there.

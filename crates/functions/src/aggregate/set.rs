@@ -60,7 +60,7 @@ enum Kind {
     Sum,
     Extreme(End),
     Spread(Spread),
-    /// One of [`summary::SUMMARIES`], by its name.
+    /// The state of one of [`summary::SUMMARIES`], by the name of the function whose state it is.
     Summary(&'static str),
 }
 
@@ -93,8 +93,21 @@ struct Call {
 #[derive(Debug)]
 enum Recipe {
     Value(Source),
-    Sum { sum: Source, count: Source, scale: i8 },
-    Average { sum: Source, count: Source, scale: i8 },
+    Sum {
+        sum: Source,
+        count: Source,
+        scale: i8,
+    },
+    Average {
+        sum: Source,
+        count: Source,
+        scale: i8,
+    },
+    /// One of several values that a shared state gives, by its position.
+    Field {
+        of: Source,
+        field: usize,
+    },
 }
 
 impl AggregateSet {
@@ -128,8 +141,8 @@ impl AggregateSet {
         };
         // The smallest of distinct values is the smallest of all.
         let distinct = call.distinct && !matches!(kind, Kind::Extreme(_));
-        if let (true, Kind::Summary(name)) = (distinct, kind) {
-            let text = format!("{}(DISTINCT …) is not in this build", name.to_uppercase());
+        if distinct && matches!(kind, Kind::Summary(_)) {
+            let text = format!("{}(DISTINCT …) is not in this build", call.function.to_uppercase());
             return Err(Error::unsupported("E201", text));
         }
         let mut source = |kind| {
@@ -144,6 +157,10 @@ impl AggregateSet {
         Ok(match (call.function.as_str(), kind) {
             ("avg", _) => Recipe::Average { sum: value, count: source(Kind::Count)?, scale },
             (_, Kind::Sum) => Recipe::Sum { sum: value, count: source(Kind::Count)?, scale },
+            (function, Kind::Summary(_)) => match summary::find(function).and_then(|spec| spec.field) {
+                Some(field) => Recipe::Field { of: value, field },
+                None => Recipe::Value(value),
+            },
             _ => Recipe::Value(value),
         })
     }
@@ -215,6 +232,9 @@ impl AggregateSet {
     fn value(&self, call: &Call, groups: &[u32]) -> Result<ArrayRef> {
         match &call.recipe {
             Recipe::Value(source) => output::convert(&self.read(*source, groups)?, &call.data_type),
+            Recipe::Field { of, field } => {
+                output::convert(self.read(*of, groups)?.as_struct().column(*field), &call.data_type)
+            }
             Recipe::Sum { sum, count, scale } => {
                 let (sums, counts) = (self.read(*sum, groups)?, self.read(*count, groups)?);
                 output::sum(&sums, output::counts(&counts), *scale, &call.data_type)
@@ -325,7 +345,7 @@ fn kind(call: &AggregateCall) -> Result<Kind> {
         "stddev_pop" => spread(false, true),
         "stddev_samp" | "stddev" => spread(true, true),
         other => match summary::find(other) {
-            Some(spec) => Kind::Summary(spec.name),
+            Some(spec) => Kind::Summary(spec.state),
             None => {
                 let text = format!("the aggregate function {other} is not in this build");
                 return Err(Error::unsupported("E201", text));

@@ -11,9 +11,9 @@
 
 mod count_min;
 mod count_sketch;
+mod lowest;
 mod space_saving;
 mod stored;
-mod summary;
 
 pub use count_min::{COUNT_MIN_COUNTERS_MAX, CountMin};
 pub use count_sketch::{COUNT_SKETCH_ERROR_MIN, CountSketch};

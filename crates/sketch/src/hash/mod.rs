@@ -11,12 +11,14 @@ mod fold;
 mod item;
 pub mod murmur;
 mod wide;
+mod xx;
 
 pub use family::{Cubic, Linear};
 pub use fold::Fold;
 pub use item::Item;
 pub(crate) use item::canonical_bits;
 pub(crate) use wide::{Work, on_wide_vectors};
+pub(crate) use xx::{xx_bytes, xx_number};
 
 /// How many items a summary hashes before it looks at the hashes: they stay in the first cache.
 pub(crate) const HASHED_AT_ONCE: usize = 256;

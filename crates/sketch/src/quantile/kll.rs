@@ -15,6 +15,8 @@ pub const KLL_K_DEFAULT: u16 = 200;
 
 /// The least capacity of a level.
 pub(super) const LEAST_CAPACITY: u8 = 8;
+/// For how many items a level that was halved may keep room.
+const ROOM_KEPT: usize = 32;
 /// The most levels: enough for 2⁶³ items.
 pub(super) const LEVELS_MAX: usize = 60;
 
@@ -77,7 +79,7 @@ impl Quantity for i64 {
 /// constants are those measured by DataSketches; the paper proves the order of growth). This holds after merging, too, for the
 /// smaller k. Exact up to k items. NaN are not counted.
 ///
-/// **Memory.** About 3k items of 8 bytes, growing by 8 items with every doubling of the stream.
+/// **Memory.** 3k items of 8 bytes, growing by 8 items with every doubling of the stream, and room for as many again and 32 a level.
 ///
 /// **Stored form.** That of Apache DataSketches' kll_doubles_sketch, and of its kll_items_sketch for 64-bit integers.
 ///
@@ -102,6 +104,8 @@ pub struct Kll<T> {
     /// How many items all levels hold, and how many they may.
     pub(super) held: usize,
     pub(super) capacity: usize,
+    /// How many items each level may hold.
+    capacities: Vec<usize>,
     pub(super) least: T,
     pub(super) greatest: T,
 }
@@ -132,6 +136,7 @@ impl<T: Quantity> Kll<T> {
             levels: Vec::new(),
             held: 0,
             capacity,
+            capacities: Vec::new(),
             least: T::default(),
             greatest: T::default(),
         }
@@ -150,59 +155,78 @@ impl<T: Quantity> Kll<T> {
 
     /// Adds items; NaN are passed over.
     pub fn update_all(&mut self, items: &[T]) {
-        for item in items.iter().filter(|item| item.is_ordered()) {
-            self.bound(*item);
+        // Almost always there are none, and then all that there is room for comes at once.
+        if items.iter().all(T::is_ordered) {
+            self.take(items);
+        } else {
+            items.split(|item| !item.is_ordered()).for_each(|ordered| self.take(ordered));
+        }
+    }
+
+    fn take(&mut self, items: &[T]) {
+        let mut rest = items;
+        while !rest.is_empty() {
             if self.held >= self.capacity {
                 self.compact();
             }
             if self.levels.is_empty() {
                 self.levels.push(Vec::new());
+                self.count_again();
             }
-            self.levels[0].push(*item);
-            self.held += 1;
-            self.total += 1;
+            let (taken, others) = rest.split_at(rest.len().min(self.capacity - self.held));
+            self.bound_all(taken);
+            self.levels[0].extend_from_slice(taken);
+            self.held += taken.len();
+            self.total += taken.len() as u64;
+            rest = others;
         }
     }
 
-    #[inline]
-    fn bound(&mut self, item: T) {
-        if self.total == 0 || item.order(&self.least).is_lt() {
-            self.least = item;
+    fn bound_all(&mut self, items: &[T]) {
+        let Some(first) = items.first() else { return };
+        let (mut least, mut greatest) = if self.total == 0 { (*first, *first) } else { (self.least, self.greatest) };
+        for item in items {
+            least = if item.order(&least).is_lt() { *item } else { least };
+            greatest = if item.order(&greatest).is_gt() { *item } else { greatest };
         }
-        if self.total == 0 || item.order(&self.greatest).is_gt() {
-            self.greatest = item;
-        }
+        (self.least, self.greatest) = (least, greatest);
     }
 
     /// Makes room: halves the lowest level that is full.
     fn compact(&mut self) {
         let levels = self.levels.len();
-        let full = |level: &usize| self.levels[*level].len() >= capacity(self.k, levels, *level);
         // If all levels hold less than they may, so do they together.
-        let level = (0..levels).find(full).unwrap_or(levels.saturating_sub(1));
+        let full = self.levels.iter().zip(&self.capacities).position(|(items, capacity)| items.len() >= *capacity);
+        let level = full.unwrap_or(levels.saturating_sub(1));
         if level + 1 == levels {
             self.levels.push(Vec::new());
+            self.count_again();
         }
-        let mut items = std::mem::take(&mut self.levels[level]);
-        // One item of an odd number stays: that which came last, or the least.
+        let first = usize::from(self.coin(level));
+        let (below, above) = self.levels.split_at_mut(level + 1);
+        let (items, above) = (&mut below[level], &mut above[0]);
+        // One item of an odd number stays: that which came last, or the greatest.
         let stays = if items.len() % 2 == 1 { items.pop() } else { None };
         if level == 0 {
             items.sort_unstable_by(T::order);
         }
-        let first = usize::from(self.coin(level));
-        let above = &self.levels[level + 1];
-        let merged = merge_sorted(items.iter().skip(first).step_by(2), above);
-        self.levels[level + 1] = merged;
+        merge_half(items, first, above);
+        self.held -= items.len() / 2;
         items.clear();
         items.extend(stays);
-        self.levels[level] = items;
-        self.count_again();
+        // It may never hold so much again.
+        if items.capacity() > ROOM_KEPT {
+            items.shrink_to(ROOM_KEPT / 2);
+        }
     }
 
+    /// Counts what is held, and what may be with so many levels.
     pub(super) fn count_again(&mut self) {
+        let levels = self.levels.len();
         self.held = self.levels.iter().map(Vec::len).sum();
-        let levels = self.levels.len().max(1);
-        self.capacity = (0..levels).map(|level| capacity(self.k, levels, level)).sum();
+        self.capacities.clear();
+        self.capacities.extend((0..levels).map(|level| capacity(self.k, levels, level)));
+        self.capacity = if levels == 0 { capacity(self.k, 1, 0) } else { self.capacities.iter().sum() };
     }
 
     fn coin(&self, level: usize) -> bool {
@@ -220,17 +244,14 @@ impl<T: Quantity> Kll<T> {
         }
         let total = self.total.checked_add(other.total).filter(|total| *total <= 1 << 62);
         let total = total.ok_or_else(|| invalid("a KLL sketch holds up to 2⁶² items"))?;
-        self.bound(other.least);
-        if other.greatest.order(&self.greatest).is_gt() {
-            self.greatest = other.greatest;
-        }
+        self.bound_all(&[other.least, other.greatest]);
         self.levels.resize(self.levels.len().max(other.levels.len()), Vec::new());
         for (level, more) in other.levels.iter().enumerate() {
             let items = &mut self.levels[level];
             if level == 0 {
                 items.extend(more);
             } else {
-                *items = merge_sorted(more.iter(), items);
+                merge_sorted(more.iter().copied(), items);
             }
         }
         self.total = total;
@@ -345,19 +366,24 @@ pub(super) fn capacity(k: u16, levels: usize, level: usize) -> usize {
     (capacity as usize).max(usize::from(LEAST_CAPACITY))
 }
 
-/// Two sorted sequences as one.
-fn merge_sorted<'a, T: Quantity + 'a>(left: impl Iterator<Item = &'a T>, right: &[T]) -> Vec<T> {
-    let mut merged = Vec::with_capacity(left.size_hint().0 + right.len());
-    let mut rest = right;
-    for item in left {
-        while let Some((first, others)) = rest.split_first().filter(|(first, _)| first.order(item).is_lt()) {
-            merged.push(*first);
-            rest = others;
+/// Merges every second item of a sorted level, from the first or the second on, into the level above.
+fn merge_half<T: Quantity>(items: &[T], first: usize, above: &mut Vec<T>) {
+    merge_sorted(items.chunks_exact(2).map(|pair| pair[first]), above);
+}
+
+/// Merges a sorted sequence into another, from the end, so that nothing has to make room; of equal items the new ones come first.
+fn merge_sorted<T: Quantity>(new: impl DoubleEndedIterator<Item = T> + ExactSizeIterator, items: &mut Vec<T>) {
+    let mut old = items.len();
+    let mut free = old + new.len();
+    items.resize(free, T::default());
+    for item in new.rev() {
+        while old > 0 && items[old - 1].order(&item).is_ge() {
+            (old, free) = (old - 1, free - 1);
+            items[free] = items[old];
         }
-        merged.push(*item);
+        free -= 1;
+        items[free] = item;
     }
-    merged.extend(rest);
-    merged
 }
 
 #[cfg(test)]

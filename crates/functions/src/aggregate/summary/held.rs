@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array};
+use arrow::array::{ArrayRef, BinaryArray, Float64Array, Int64Array};
 use arrow::datatypes::DataType;
-use fleuve_base::{Error, Result};
+use fleuve_base::Result;
 
 use super::super::accumulator::{Accumulator, Rows};
 use super::items::Items;
 use super::kinds::{Summary, Unordered};
+use super::slots::Slots;
 
 /// How a summary's groups are answered; `None` is a group without rows.
 pub(super) type Answer<S> = Box<dyn Fn(&mut dyn Iterator<Item = Option<&S>>) -> Result<ArrayRef> + Send>;
@@ -32,69 +33,59 @@ pub(super) fn itself<S: Summary>() -> Answer<S> {
 /// Summaries by group, all like one that is empty, and how they are answered.
 pub(super) struct Groups<S> {
     empty: S,
-    groups: Vec<Option<S>>,
+    slots: Slots<S>,
     answer: Answer<S>,
 }
 
 impl<S: Summary> Groups<S> {
     /// Without rows. `empty` is a summary of nothing.
     pub(super) fn new(empty: S, answer: Answer<S>) -> Self {
-        Groups { empty, groups: Vec::new(), answer }
+        Groups { empty, slots: Slots::new(), answer }
     }
 
     /// Makes room for groups below `total_groups`.
     pub(super) fn grow(&mut self, total_groups: usize) {
-        if self.groups.len() < total_groups {
-            self.groups.resize_with(total_groups, || None);
-        }
+        self.slots.grow(total_groups);
     }
 
     /// The summary of a group.
     #[inline]
     pub(super) fn summary(&mut self, group: usize) -> &mut S {
-        self.groups[group].get_or_insert_with(|| self.empty.empty())
-    }
-
-    fn some<'a>(&'a self, groups: &'a [u32]) -> impl Iterator<Item = Option<&'a S>> {
-        groups.iter().map(|group| self.groups.get(*group as usize).and_then(Option::as_ref))
+        self.slots.slot(group).get_or_insert_with(|| self.empty.empty())
     }
 
     /// The answers of groups.
     pub(super) fn evaluate(&self, groups: &[u32]) -> Result<ArrayRef> {
-        (self.answer)(&mut self.some(groups))
+        (self.answer)(&mut self.slots.of(groups))
     }
 
     /// The stored forms of groups.
     pub(super) fn save(&self, groups: &[u32]) -> Vec<ArrayRef> {
-        vec![Arc::new(self.some(groups).map(|summary| summary.map(S::to_bytes)).collect::<BinaryArray>())]
+        vec![self.slots.save(groups)]
     }
 
     /// Adds stored forms: row i to `groups[i]`.
     pub(super) fn merge(&mut self, groups: &[u32], total_groups: usize, saved: &[ArrayRef]) -> Result<()> {
-        self.grow(total_groups);
-        let saved = saved[0].as_binary_opt::<i32>().ok_or_else(|| Error::corrupt("a stored summary is not BYTES"))?;
-        let stored = groups.iter().zip(saved).filter_map(|(group, bytes)| Some((*group as usize, bytes?)));
-        stored.into_iter().try_for_each(|(group, bytes)| self.summary(group).merge_bytes(bytes))
+        let empty = &self.empty;
+        self.slots.merge(groups, total_groups, saved, |slot, bytes| {
+            slot.get_or_insert_with(|| empty.empty()).merge_bytes(bytes)
+        })
     }
 
     /// Empties groups.
     pub(super) fn clear(&mut self, groups: &[u32]) {
-        for group in groups {
-            if let Some(group) = self.groups.get_mut(*group as usize) {
-                *group = None;
-            }
-        }
+        self.slots.clear(groups);
     }
 
     /// Bytes of memory.
     pub(super) fn bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<Option<S>>() + self.groups.iter().flatten().map(S::bytes).sum::<usize>()
+        self.slots.bytes()
     }
 }
 
 impl<S> fmt::Debug for Groups<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Groups").field("groups", &self.groups.len()).finish_non_exhaustive()
+        f.debug_struct("Groups").field("slots", &self.slots).finish_non_exhaustive()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! **What it is.** [`SUMMARIES`] names each with what it takes and gives; the planner declares them from it, checks their
 //! constant arguments, and [`Spec::create`] makes the accumulator. [`held`] keeps one summary a group, [`stored`] merges
-//! those that a column holds, [`kinds`] says for each type what it does with a row.
+//! those that a column holds, both in [`slots`], [`kinds`] says for each type what it does with a row.
 //!
 //! **Invariants.** A group's summary has seen the rows of the group and nothing else; what it was merged from does not show
 //! where its documentation says so.
@@ -11,6 +11,7 @@ pub mod constants;
 mod held;
 pub(crate) mod items;
 mod kinds;
+mod slots;
 mod sorted;
 mod spec;
 mod stored;

@@ -220,8 +220,7 @@ impl<T: Kept> Ordered for SpaceSaving<T> {
         T::kept(items, row)
     }
 
-    /// Equal items are counted together. Then the summary is put into the state that a restart would read, in which items of
-    /// one count stand in their own order.
+    /// Equal items are counted together.
     fn add_sorted(&mut self, items: &mut dyn Iterator<Item = T>) -> Result<()> {
         let mut items = items.peekable();
         while let Some(item) = items.next() {
@@ -231,7 +230,6 @@ impl<T: Kept> Ordered for SpaceSaving<T> {
             }
             self.update_weighted(&item, weight);
         }
-        *self = SpaceSaving::from_bytes(&SpaceSaving::to_bytes(self))?;
         Ok(())
     }
 }

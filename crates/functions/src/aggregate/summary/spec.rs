@@ -80,6 +80,10 @@ pub struct Spec {
     pub returns: Returns,
     /// Whether rows can be taken back.
     pub retractable: bool,
+    /// The function whose state it reads: its own name, unless it shares a state with others over the same columns.
+    pub(crate) state: &'static str,
+    /// Which of the values that a shared state gives is its own.
+    pub(crate) field: Option<usize>,
     pub(super) create: Create,
 }
 
@@ -123,6 +127,9 @@ impl Spec {
             let types = columns.iter().map(DataType::to_string).collect::<Vec<_>>().join(", ");
             return Err(Error::input("E020", format!("{name} cannot take values of type {types}")));
         }
-        (self.create)(columns, &Constants::new(self.name, self.constants, parameters)?)
+        let constants = Constants::new(self.name, self.constants, parameters);
+        let made = constants.and_then(|constants| (self.create)(columns, &constants));
+        // A constant out of its range: the message says what it has to be, the hint where it stands.
+        made.map_err(|error| if error.hint().is_none() { error.with_hint(self.usage) } else { error })
     }
 }

@@ -1,5 +1,9 @@
 //! Every summary that SQL knows.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StructArray};
+use arrow::datatypes::Field;
 use fleuve_base::{Error, Result};
 use fleuve_sketch::distinct::{AmsF0, Bjkst, HLL_PRECISION_DEFAULT, Hll, THETA_LG_K_DEFAULT, Theta};
 use fleuve_sketch::frequency::{CountMin, CountSketch};
@@ -141,55 +145,73 @@ pub const SUMMARIES: &[Spec] = &[
         })
     },
     merges("tdigest_merge", "TDIGEST_MERGE(sketch)", |_, _| Ok(Box::new(Merged::<TDigest>::new()))),
-    moments("skewness", "SKEWNESS(x)", "the skewness of what the values are a sample of", |_, _| {
-        Ok(held(Moments::default(), or_null(Moments::skewness_sample)))
-    }),
-    moments("skewness_pop", "SKEWNESS_POP(x)", "the skewness of the values", |_, _| {
-        Ok(held(Moments::default(), or_null(Moments::skewness_population)))
-    }),
-    moments("kurtosis", "KURTOSIS(x)", "the excess kurtosis of what the values are a sample of", |_, _| {
-        Ok(held(Moments::default(), or_null(Moments::kurtosis_sample)))
-    }),
-    moments("kurtosis_pop", "KURTOSIS_POP(x)", "the excess kurtosis of the values", |_, _| {
-        Ok(held(Moments::default(), or_null(Moments::kurtosis_population)))
-    }),
-    pairs("covar_pop", "COVAR_POP(y, x)", "the covariance of two columns", |_, _| {
-        Ok(held(Pairs::default(), or_null(Pairs::covariance_population)))
-    }),
-    pairs("covar_samp", "COVAR_SAMP(y, x)", "the covariance of what the rows are a sample of", |_, _| {
-        Ok(held(Pairs::default(), or_null(Pairs::covariance_sample)))
-    }),
-    pairs("corr", "CORR(y, x)", "Pearson's correlation of two columns, -1 to 1", |_, _| {
-        Ok(held(Pairs::default(), or_null(Pairs::correlation)))
-    }),
-    pairs("regr_slope", "REGR_SLOPE(y, x)", "the slope of the line of least squares of y over x", |_, _| {
-        Ok(held(Pairs::default(), or_null(Pairs::slope)))
-    }),
-    pairs(
-        "regr_intercept",
-        "REGR_INTERCEPT(y, x)",
-        "where the line of least squares of y over x meets x = 0",
-        |_, _| Ok(held(Pairs::default(), or_null(Pairs::intercept))),
-    ),
-    pairs("regr_r2", "REGR_R2(y, x)", "the share of y's variance that the line of least squares explains", |_, _| {
-        Ok(held(Pairs::default(), or_null(Pairs::r2)))
-    }),
+    moments("skewness", "SKEWNESS(x)", "the skewness of what the values are a sample of", 0),
+    moments("skewness_pop", "SKEWNESS_POP(x)", "the skewness of the values", 1),
+    moments("kurtosis", "KURTOSIS(x)", "the excess kurtosis of what the values are a sample of", 2),
+    moments("kurtosis_pop", "KURTOSIS_POP(x)", "the excess kurtosis of the values", 3),
+    pairs("covar_pop", "COVAR_POP(y, x)", "the covariance of two columns", 0),
+    pairs("covar_samp", "COVAR_SAMP(y, x)", "the covariance of what the rows are a sample of", 1),
+    pairs("corr", "CORR(y, x)", "Pearson's correlation of two columns, -1 to 1", 2),
+    pairs("regr_slope", "REGR_SLOPE(y, x)", "the slope of the line of least squares of y over x", 3),
+    pairs("regr_intercept", "REGR_INTERCEPT(y, x)", "where the line of least squares of y over x meets x = 0", 4),
+    pairs("regr_r2", "REGR_R2(y, x)", "the share of y's variance that the line of least squares explains", 5),
     Spec {
         returns: Returns::BigInt,
-        ..pairs("regr_count", "REGR_COUNT(y, x)", "the rows in which neither is NULL", |_, _| {
-            Ok(held(Pairs::default(), big_int(|s: Option<&Pairs>| Some(s.map_or(0, Pairs::count)))))
-        })
+        ..pairs("regr_count", "REGR_COUNT(y, x)", "the rows in which neither is NULL", 6)
     },
 ];
 
-/// Running statistics of a column.
-const fn moments(name: &'static str, usage: &'static str, summary: &'static str, create: Create) -> Spec {
-    Spec { takes: Takes::Number, ..retractable(estimate(name, usage, summary, &[], create)) }
+/// Running statistics of a column: value `field` of what [`moment_values`] gives.
+const fn moments(name: &'static str, usage: &'static str, summary: &'static str, field: usize) -> Spec {
+    let create: Create = |_, _| Ok(held(Moments::default(), Box::new(moment_values)));
+    let own = retractable(estimate(name, usage, summary, &[], create));
+    Spec { takes: Takes::Number, state: "skewness", field: Some(field), ..own }
 }
 
-/// Running statistics of two columns.
-const fn pairs(name: &'static str, usage: &'static str, summary: &'static str, create: Create) -> Spec {
-    Spec { takes: Takes::Numbers, ..moments(name, usage, summary, create) }
+/// Running statistics of two columns: value `field` of what [`pair_values`] gives.
+const fn pairs(name: &'static str, usage: &'static str, summary: &'static str, field: usize) -> Spec {
+    let create: Create = |_, _| Ok(held(Pairs::default(), Box::new(pair_values)));
+    let own = retractable(estimate(name, usage, summary, &[], create));
+    Spec { takes: Takes::Numbers, state: "covar_pop", field: Some(field), ..own }
+}
+
+/// All that moments of a column say, in the order of their functions above.
+fn moment_values(groups: &mut dyn Iterator<Item = Option<&Moments>>) -> Result<ArrayRef> {
+    let groups: Vec<Option<&Moments>> = groups.collect();
+    fields(vec![
+        doubles(&groups, Moments::skewness_sample),
+        doubles(&groups, Moments::skewness_population),
+        doubles(&groups, Moments::kurtosis_sample),
+        doubles(&groups, Moments::kurtosis_population),
+    ])
+}
+
+/// All that moments of two columns say, in the order of their functions above.
+fn pair_values(groups: &mut dyn Iterator<Item = Option<&Pairs>>) -> Result<ArrayRef> {
+    let groups: Vec<Option<&Pairs>> = groups.collect();
+    let counts: Int64Array = groups.iter().map(|pairs| Some(pairs.map_or(0, Pairs::count))).collect();
+    fields(vec![
+        doubles(&groups, Pairs::covariance_population),
+        doubles(&groups, Pairs::covariance_sample),
+        doubles(&groups, Pairs::correlation),
+        doubles(&groups, Pairs::slope),
+        doubles(&groups, Pairs::intercept),
+        doubles(&groups, Pairs::r2),
+        Arc::new(counts),
+    ])
+}
+
+/// A value of each group, NULL where there is none.
+fn doubles<S>(groups: &[Option<&S>], value: fn(&S) -> Option<f64>) -> ArrayRef {
+    Arc::new(groups.iter().map(|group| group.and_then(value)).collect::<Float64Array>())
+}
+
+/// Columns as the fields of one.
+fn fields(columns: Vec<ArrayRef>) -> Result<ArrayRef> {
+    let named = columns.into_iter().enumerate().map(|(nth, column)| (nth.to_string(), column));
+    let named: Vec<(Arc<Field>, ArrayRef)> =
+        named.map(|(name, column)| (Arc::new(Field::new(name, column.data_type().clone(), true)), column)).collect();
+    Ok(Arc::new(StructArray::from(named)))
 }
 
 /// A summary that can take rows back.
@@ -206,7 +228,7 @@ const fn estimate(
     create: Create,
 ) -> Spec {
     let (takes, returns) = (Takes::Item, Returns::Double);
-    Spec { name, usage, summary, takes, constants, returns, retractable: false, create }
+    Spec { name, usage, summary, takes, constants, returns, retractable: false, state: name, field: None, create }
 }
 
 /// A summary of items that is kept.
@@ -231,11 +253,6 @@ fn sorted<S: Ordered>(empty: S, answer: Answer<S>) -> Box<dyn Accumulator> {
 /// 0 where no row came.
 fn or_zero<S: 'static>(value: fn(&S) -> f64) -> Answer<S> {
     double(move |summary| Some(summary.map_or(0.0, value)))
-}
-
-/// NULL where there is no value.
-fn or_null<S: 'static>(value: fn(&S) -> Option<f64>) -> Answer<S> {
-    double(move |summary| summary.and_then(value))
 }
 
 fn ams_f0(constants: &Constants<'_>) -> Result<AmsF0> {

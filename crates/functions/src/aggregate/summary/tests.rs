@@ -206,3 +206,17 @@ fn stored_summaries_merge_into_what_they_came_from() {
         assert_eq!(merged.as_binary::<i32>(), sketches.as_binary::<i32>(), "{}", spec.name);
     }
 }
+
+#[test]
+fn functions_of_one_state_share_it() {
+    let types: Vec<DataType> = columns().iter().map(|column| column.data_type().clone()).collect();
+    let shared = |names: &[&str], args: &[usize]| {
+        let calls: Vec<AggregateCall> =
+            calls(true).into_iter().filter(|c| names.contains(&c.function.as_str()) && c.args == args).collect();
+        assert_eq!(calls.len(), names.len());
+        AggregateSet::new(&calls, &types, true, false).expect("is made").saved_types().len()
+    };
+    assert_eq!(shared(&["skewness", "skewness_pop", "kurtosis", "kurtosis_pop"], &[1]), 1);
+    assert_eq!(shared(&["covar_pop", "corr", "regr_slope", "regr_r2", "regr_count"], &[0, 1]), 1);
+    assert_eq!(shared(&["ams_f2", "ams_f2_sketch"], &[0]), 2, "their answers are made by the accumulator");
+}
