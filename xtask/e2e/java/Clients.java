@@ -26,7 +26,7 @@ final class Clients {
                 "produce", Clients::produce, "idempotent", Clients::idempotent,
                 "group", () -> rebalance("eager"), "cooperative", () -> rebalance("cooperative"), "kip848", () -> rebalance("consumer"),
                 "static", Clients::staticMembers, "transactions", Clients::transactions, "offsets", Administration::offsets,
-                "admin", Administration::administer));
+                "admin", Administration::administer, "security", Security::check));
     }
 
     private static void produce() throws Exception {

@@ -1,5 +1,8 @@
 // kafkajs, with the codecs that it leaves to others.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
 import zstd from '@bokuweb/zstd-wasm'
 import kafkajs from 'kafkajs'
 import lz4 from 'lz4-napi'
@@ -10,7 +13,10 @@ import {
   total, until,
 } from './harness.js'
 
-const { CompressionCodecs, CompressionTypes, Kafka, Partitioners, logLevel } = kafkajs
+const {
+  AclOperationTypes, AclPermissionTypes, AclResourceTypes, CompressionCodecs, CompressionTypes, Kafka, Partitioners, ResourcePatternTypes,
+  logLevel,
+} = kafkajs
 const codecs = ['None', 'GZIP', 'Snappy', 'LZ4', 'ZSTD'].map(key => [key, CompressionTypes[key]])
 
 await zstd.init()
@@ -253,6 +259,132 @@ const zombie = async topic => {
   check("the younger's record was not read", got.includes('younger'))
 }
 
+// security
+
+/** Kafka's permissions hold a moment after they were acknowledged. */
+const permissionDelayMs = 300
+
+const file = what => readFileSync(join(process.env.CERTIFICATES, what))
+
+const logins = () => {
+  const [username, password] = [process.env.USERNAME, process.env.PASSWORD]
+  const with_ = (listener, mechanism) => ({ listener, mechanism, username, password })
+  return [
+    with_('SCRAM', 'scram-sha-256'), with_('SCRAM', 'scram-sha-512'), with_('TLS', 'scram-sha-512'), with_('TLS', 'plain'), with_('MTLS'),
+  ]
+}
+
+const kafkaOf = ({ listener, mechanism, username, password }) => {
+  const own = mechanism ? {} : { cert: file('client.pem'), key: file('client.key') }
+  return new Kafka({
+    brokers: [process.env[listener]], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50, retries: 3 },
+    ssl: listener === 'SCRAM' ? undefined : { ca: [file('ca.pem')], ...own },
+    sasl: mechanism ? { mechanism, username, password } : undefined,
+  })
+}
+
+const comeIn = async login => {
+  const client = kafkaOf(login).admin()
+  await client.connect()
+  equal('brokers', (await client.describeCluster()).brokers.length, 1)
+  await client.disconnect()
+}
+
+/** The action fails, with an error of this name. */
+const failsAs = async (errorName, action) => {
+  const error = await action().then(() => undefined, error => error)
+  check(`${errorName}, not ${error}`, error?.name === errorName)
+}
+
+const sendAs = async (login, topic, values) => {
+  const sender = kafkaOf(login).producer({ createPartitioner: Partitioners.DefaultPartitioner })
+  await sender.connect()
+  try {
+    await sender.send({ topic, messages: values.map(value => ({ partition: 0, value })) })
+  } finally {
+    await sender.disconnect()
+  }
+}
+
+/** A consumer that cannot go on says why in an event. */
+const readAs = async (login, groupId, topic, count) => {
+  const reader = kafkaOf(login).consumer({ groupId, maxWaitTimeInMs: 100, retry: { initialRetryTime: 50, retries: 2 } })
+  const values = []
+  let crash
+  reader.on(reader.events.CRASH, ({ payload }) => (crash = payload.error))
+  await reader.connect()
+  try {
+    await reader.subscribe({ topic, fromBeginning: true })
+    await reader.run({ eachMessage: async ({ message }) => void values.push(message.value.toString()) })
+    await until(`${count} records`, () => crash || values.length >= count, () => values.length)
+    if (crash) throw crash
+  } finally {
+    await reader.disconnect()
+  }
+  return values
+}
+
+const rule = (principal, resourceType, resourceName, operation) => ({
+  resourceType, resourceName, resourcePatternType: ResourcePatternTypes.LITERAL, principal, host: '*', operation,
+  permissionType: AclPermissionTypes.ALLOW,
+})
+
+const grant = async (...acl) => {
+  equal('created', await admin.createAcls({ acl }), true)
+  await pause(permissionDelayMs)
+}
+
+const permissions = async (login, label) => {
+  const topic = await create(name(`secure-${label}`), 1)
+  const other = await create(name(`secure-${label}-other`), 1)
+  const groupId = name(`secure-${label}-group`)
+  const principal = login.mechanism ? `User:${login.username}` : process.env.PRINCIPAL
+  const sent = range(0, 100).map(number => `${number}`)
+  await failsWith('TOPIC_AUTHORIZATION_FAILED', () => sendAs(login, topic, sent))
+  const { READ, WRITE } = AclOperationTypes
+  await grant(...[READ, WRITE].map(operation => rule(principal, AclResourceTypes.TOPIC, topic, operation)))
+  await sendAs(login, topic, sent)
+  // kafkajs asks every broker it knows for the coordinator, and forgets why it got none.
+  await failsAs('KafkaJSGroupCoordinatorNotFound', () => readAs(login, groupId, topic, 100))
+  await grant(rule(principal, AclResourceTypes.GROUP, groupId, READ))
+  equal('what was read', await readAs(login, groupId, topic, 100), sent)
+  await failsWith('TOPIC_AUTHORIZATION_FAILED', () => readAs(login, groupId, other, 1))
+}
+
+/** Rules are made, found by whose and of what they are, and deleted. */
+const acls = async () => {
+  const [topic, alice] = [name('ruled'), `User:${name('alice')}`]
+  const { READ, WRITE, ALL, ANY } = AclOperationTypes
+  const deny = {
+    ...rule(alice, AclResourceTypes.GROUP, name('r'), ALL), host: '127.0.0.1', permissionType: AclPermissionTypes.DENY,
+    resourcePatternType: ResourcePatternTypes.PREFIXED,
+  }
+  const acl = [READ, WRITE].map(operation => rule(alice, AclResourceTypes.TOPIC, topic, operation))
+  await admin.createAcls({ acl: [...acl, deny] })
+  const every = {
+    resourceType: AclResourceTypes.ANY, resourcePatternType: ResourcePatternTypes.ANY, principal: alice, operation: ANY,
+    permissionType: AclPermissionTypes.ANY,
+  }
+  const described = async () => (await admin.describeAcls(every)).resources.flatMap(resource => resource.acls).length
+  await until('three rules', async () => (await described()) === 3)
+  const ofTopic = { ...every, resourceType: AclResourceTypes.TOPIC, resourceName: topic }
+  const { filterResponses: [deleted] } = await admin.deleteAcls({ filters: [ofTopic] })
+  equal('deleted', deleted.matchingAcls.length, 2)
+  await until('one is left', async () => (await described()) === 1)
+}
+
+const security = async () => {
+  for (const login of logins()) {
+    if (login.mechanism) {
+      await failsAs('KafkaJSSASLAuthenticationError', () => comeIn({ ...login, password: 'wrong' }))
+      await failsAs('KafkaJSSASLAuthenticationError', () => comeIn({ ...login, username: 'nobody' }))
+    }
+    await comeIn(login)
+    await permissions(login, `${login.listener}-${login.mechanism}`.toLowerCase())
+  }
+  await acls()
+}
+
 // offsets
 
 const offsets = async () => {
@@ -360,4 +492,4 @@ const groups = async () => {
   await admin.deleteGroups([groupId])
 }
 
-await main({ produce, idempotent, group, transactions, offsets, admin: administer })
+await main({ produce, idempotent, group, transactions, offsets, admin: administer, security })

@@ -7,8 +7,10 @@ import threading
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition, errors
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.helpers import create_ssl_context
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
 
-from harness import BOOTSTRAP, EPOCH_MS, PARTITIONS, Record, check, equal, main, name, same_list, until
+from harness import BOOTSTRAP, EPOCH_MS, PARTITIONS, LoginRefused, Record, certificate, check, equal, login_refusal_logged, main, name, same_list, until
 from scenarios import balanced, drained
 
 LOOP = asyncio.new_event_loop()
@@ -31,8 +33,12 @@ def within(function, *arguments, **settings):
 
 async def started(make, *arguments, **settings):
     """Clients of aiokafka are made within the loop that they live in."""
-    client = make(*arguments, bootstrap_servers=BOOTSTRAP, **settings)
-    await client.start()
+    client = make(*arguments, **{"bootstrap_servers": BOOTSTRAP, **settings})
+    try:
+        await client.start()
+    except Exception:
+        await client.stop() if hasattr(client, "stop") else await client.close()
+        raise
     return client
 
 
@@ -156,6 +162,68 @@ class Transactional:
     def send_offsets(self, member, offsets):
         positions = {TopicPartition(*place): offset for place, offset in offsets.items()}
         run(self.producer.send_offsets_to_transaction(positions, member.consumer._group_id))
+
+
+# security
+
+LOGIN_REFUSED = LoginRefused
+TOPIC_REFUSED = errors.TopicAuthorizationFailedError
+GROUP_REFUSED = errors.GroupAuthorizationFailedError
+
+
+def settings_of(login):
+    settings = {"bootstrap_servers": login.address, "security_protocol": login.protocol}
+    if login.tls:
+        files = {} if login.mechanism else {"certfile": certificate("client.pem"), "keyfile": certificate("client.key")}
+        settings["ssl_context"] = create_ssl_context(cafile=certificate("ca.pem"), **files)
+    if login.mechanism:
+        settings |= {"sasl_mechanism": login.mechanism, "sasl_plain_username": login.user, "sasl_plain_password": login.password}
+    return settings
+
+
+def login(login):
+    with login_refusal_logged("aiokafka", errors.KafkaConnectionError, "SaslAuthenticationFailed"):
+        client = run(started(AIOKafkaAdminClient, **settings_of(login)))
+    check("it knows the broker", run(client.describe_cluster())["brokers"])
+    run(client.close())
+
+
+def send_as(login, topic, values, idempotent):
+    sender = producer(**settings_of(login), enable_idempotence=idempotent, acks="all")
+
+    async def everything():
+        futures = [await sender.send(topic, value, partition=0) for value in values]
+        return [await future for future in futures]
+
+    try:
+        run(everything())
+    finally:
+        run(sender.stop())
+
+
+def read_as(login, group, topic, count):
+    reader = run(started(AIOKafkaConsumer, topic, **settings_of(login), group_id=group, auto_offset_reset="earliest"))
+    values = []
+
+    def step():
+        values.extend(record.value for records in run(reader.getmany(timeout_ms=500)).values() for record in records)
+        return len(values) >= count
+
+    try:
+        until(f"{count} records", step, told=lambda: len(values))
+    finally:
+        run(reader.stop())
+    return values
+
+
+def grant(principal, topic=None, group=None):
+    """Through kafka-python: aiokafka's administrator has no rules."""
+    kind = ResourceType.TOPIC if topic else ResourceType.GROUP
+    operations = [ACLOperation.WRITE, ACLOperation.READ] if topic else [ACLOperation.READ]
+    rule = lambda operation: ACL(principal, "*", operation, ACLPermissionType.ALLOW, ResourcePattern(kind, topic or group))
+    administrator = KafkaAdminClient(bootstrap_servers=BOOTSTRAP)
+    equal("not granted", administrator.create_acls([rule(operation) for operation in operations])["failed"], [])
+    administrator.close()
 
 
 # offsets

@@ -7,10 +7,13 @@ from confluent_kafka import (
     KafkaException, Producer, TopicCollection, TopicPartition,
 )
 from confluent_kafka.admin import (
-    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourceType,
+    AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions,
+    NewTopic, OffsetSpec, ResourcePatternType, ResourceType, ScramCredentialInfo, ScramMechanism, UserScramCredentialDeletion,
+    UserScramCredentialUpsertion,
 )
-from harness import BOOTSTRAP, EPOCH_MS, PARTITIONS, Record, check, equal, main, name, until
-from scenarios import balanced, drained
+from changes import changes
+from harness import BOOTSTRAP, EPOCH_MS, PARTITIONS, Record, certificate, check, equal, main, name, until
+from scenarios import balanced, drained, security
 
 ADMIN = AdminClient({"bootstrap.servers": BOOTSTRAP})
 
@@ -184,6 +187,102 @@ class Transactional:
     def send_offsets(self, member, offsets):
         positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
         self.producer.send_offsets_to_transaction(positions, member.consumer.consumer_group_metadata(), 30)
+
+
+# security
+
+class Refused(Exception):
+    """An error of the library's, by its code."""
+
+
+class LoginRefused(Refused):
+    CODE = KafkaError._AUTHENTICATION
+
+
+class TopicRefused(Refused):
+    CODE = KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+class GroupRefused(Refused):
+    CODE = KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
+LOGIN_REFUSED, TOPIC_REFUSED, GROUP_REFUSED = LoginRefused, TopicRefused, GroupRefused
+
+
+def raise_refusal(error):
+    for kind in (LoginRefused, TopicRefused, GroupRefused):
+        if error.code() == kind.CODE:
+            raise kind(error)
+    raise AssertionError(f"{error}")
+
+
+def settings_of(login):
+    settings = {"bootstrap.servers": login.address, "security.protocol": login.protocol, "log_level": 0}
+    if login.tls:
+        settings["ssl.ca.location"] = certificate("ca.pem")
+    if login.mechanism:
+        return {**settings, "sasl.mechanism": login.mechanism, "sasl.username": login.user, "sasl.password": login.password}
+    return {**settings, "ssl.certificate.location": certificate("client.pem"), "ssl.key.location": certificate("client.key")}
+
+
+def login(login):
+    """What went wrong with a connection is told to a callback."""
+    told = []
+    client = Producer({**settings_of(login), "error_cb": told.append})
+
+    def known():
+        client.poll(0.1)
+        for error in told:
+            if error.code() == KafkaError._AUTHENTICATION:
+                raise LoginRefused(error)
+        try:
+            return client.list_topics(timeout=1).brokers
+        except KafkaException:
+            return False
+
+    until("an answer", known, told=lambda: told)
+
+
+def send_as(login, topic, values, idempotent):
+    errors = []
+    sender = Producer({**settings_of(login), "enable.idempotence": idempotent})
+    for value in values:
+        sender.produce(topic, value, partition=0, on_delivery=lambda error, _: errors.append(error))
+    equal("left in the queue", sender.flush(30), 0)
+    equal("delivery reports", len(errors), len(values))
+    for error in filter(None, errors):
+        raise_refusal(error)
+
+
+def read_as(login, group, topic, count):
+    reader = Consumer({**settings_of(login), "group.id": group, "auto.offset.reset": "earliest"})
+    reader.subscribe([topic])
+    values = []
+
+    def step():
+        message = reader.poll(1)
+        if message is not None and message.error():
+            raise_refusal(message.error())
+        if message is not None:
+            values.append(message.value())
+        return len(values) >= count
+
+    try:
+        until(f"{count} records", step, told=lambda: len(values))
+    finally:
+        reader.close()
+    return values
+
+
+def grant(principal, topic=None, group=None):
+    operations = [AclOperation.WRITE, AclOperation.READ] if topic else [AclOperation.READ]
+    kind = ResourceType.TOPIC if topic else ResourceType.GROUP
+    done(ADMIN.create_acls([rule(kind, topic or group, principal, operation) for operation in operations]))
+
+
+def rule(kind, of, principal, operation):
+    return AclBinding(kind, of, ResourcePatternType.LITERAL, principal, "*", operation, AclPermissionType.ALLOW)
 
 
 # offsets
@@ -379,4 +478,52 @@ def group_offsets(client, group, topic):
     equal("altered", listed()[3], (3, 4))
 
 
-main(sys.modules[__name__], offsets=offsets, admin=admin)
+# permissions and users
+
+def acls():
+    """Rules are made, found by whose and of what they are, and deleted."""
+    topic, alice = name("ruled"), f"User:{name('alice')}"
+    rules = [rule(ResourceType.TOPIC, topic, alice, operation) for operation in (AclOperation.READ, AclOperation.WRITE)]
+    deny = AclBinding(
+        ResourceType.GROUP, name("r"), ResourcePatternType.PREFIXED, alice, "127.0.0.1", AclOperation.ALL, AclPermissionType.DENY,
+    )
+    done(ADMIN.create_acls([*rules, deny]))
+    pattern = lambda kind, of: AclBindingFilter(
+        kind, of, ResourcePatternType.ANY, alice, None, AclOperation.ANY, AclPermissionType.ANY,
+    )
+    described = lambda kind=ResourceType.ANY, of=None: sorted(map(str, ADMIN.describe_acls(pattern(kind, of)).result(30)))
+    until("all rules", lambda: described() == sorted(map(str, [*rules, deny])), described)
+    equal("of the topic", described(ResourceType.TOPIC, topic), sorted(map(str, rules)))
+    [deleted] = done(ADMIN.delete_acls([pattern(ResourceType.TOPIC, topic)])).values()
+    equal("deleted", sorted(map(str, deleted)), sorted(map(str, rules)))
+    until("what is left", lambda: described() == [str(deny)], described)
+
+
+def users():
+    user = name("scram-user")
+    mechanisms = [ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512]
+    made = [UserScramCredentialUpsertion(user, ScramCredentialInfo(mechanism, 8192), b"secret") for mechanism in mechanisms]
+    done(ADMIN.alter_user_scram_credentials(made))
+
+    def described():
+        try:
+            return [(i.mechanism, i.iterations) for i in done(ADMIN.describe_user_scram_credentials([user]))[user].scram_credential_infos]
+        except KafkaException as error:
+            return error.args[0].name()
+
+    until("both mechanisms", lambda: described() == [(mechanism, 8192) for mechanism in mechanisms], described)
+    for mechanism in mechanisms:
+        done(ADMIN.alter_user_scram_credentials([UserScramCredentialDeletion(user, mechanism)]))
+    until("no such user", lambda: described() == "RESOURCE_NOT_FOUND", described)
+    gone = ADMIN.alter_user_scram_credentials([UserScramCredentialDeletion(user, mechanisms[0])])
+    fails_with("RESOURCE_NOT_FOUND", lambda: done(gone))
+
+
+def secured():
+    """What an administrator of users and permissions does, beside the logins."""
+    security(sys.modules[__name__])
+    acls()
+    users()
+
+
+main(sys.modules[__name__], offsets=offsets, admin=admin, security=secured, changes=lambda: changes(sys.modules[__name__]))

@@ -1,9 +1,12 @@
 """What every Python program shares: its command line, names, the records it sends, and expectations that say what differed."""
 
+import contextlib
+import logging
 import os
 import sys
 import time
 import traceback
+from dataclasses import dataclass
 
 BOOTSTRAP = os.environ.get("BOOTSTRAP", "127.0.0.1:9092")
 RUN = os.environ.get("RUN", f"manual-{os.getpid()}-{int(time.time())}")
@@ -48,6 +51,63 @@ def until(what, condition, told=lambda: ""):
         if answer:
             return answer
     raise AssertionError(f"{what}: not within {PATIENCE_S} s; {told()}")
+
+
+@dataclass
+class Login:
+    """How to come in at a listener that asks who it is."""
+
+    listener: str  # SCRAM, TLS or MTLS
+    mechanism: str | None  # none where a certificate tells who it is
+    user: str = os.environ.get("USERNAME", "")
+    password: str = os.environ.get("PASSWORD", "")
+
+    @property
+    def address(self):
+        return os.environ[self.listener]
+
+    @property
+    def tls(self):
+        return self.listener != "SCRAM"
+
+    @property
+    def principal(self):
+        return f"User:{self.user}" if self.mechanism else os.environ["PRINCIPAL"]
+
+    @property
+    def protocol(self):
+        """By Kafka's name."""
+        return "SSL" if not self.mechanism else "SASL_SSL" if self.tls else "SASL_PLAINTEXT"
+
+
+LOGINS = [
+    Login("SCRAM", "SCRAM-SHA-256"), Login("SCRAM", "SCRAM-SHA-512"), Login("TLS", "SCRAM-SHA-512"), Login("TLS", "PLAIN"),
+    Login("MTLS", None),
+]
+
+
+def certificate(file):
+    """A file of the authority or the client."""
+    return os.path.join(os.environ["CERTIFICATES"], file)
+
+
+class LoginRefused(Exception):
+    """For libraries that only log that a login was refused, and then fail as if nobody was there."""
+
+
+@contextlib.contextmanager
+def login_refusal_logged(logger, error, words):
+    """Turns that failure into `LoginRefused` if the library's log has the words."""
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda line: lines.append(line.getMessage())
+    logging.getLogger(logger).addHandler(handler)
+    try:
+        yield
+    except error as failure:
+        raise LoginRefused(lines[-1]) if any(words in line for line in lines) else failure
+    finally:
+        logging.getLogger(logger).removeHandler(handler)
 
 
 class Record:

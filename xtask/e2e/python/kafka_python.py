@@ -4,12 +4,15 @@ import sys
 
 from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka import errors
-from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
+from kafka.admin import (
+    ACL, ACLFilter, ACLOperation, ACLPermissionType, ACLResourcePatternType, ConfigResource, ConfigResourceType, OffsetSpec, ResourcePattern,
+    ResourcePatternFilter, ResourceType, ScramMechanism, UserScramCredentialDeletion, UserScramCredentialUpsertion,
+)
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
-from harness import BOOTSTRAP, EPOCH_MS, PARTITIONS, Record, check, equal, main, name, same_list, until
-from scenarios import balanced, drained
+from harness import BOOTSTRAP, EPOCH_MS, PARTITIONS, LoginRefused, Record, certificate, check, equal, login_refusal_logged, main, name, same_list, until
+from scenarios import balanced, drained, security
 
 ADMIN = KafkaAdminClient(bootstrap_servers=BOOTSTRAP)
 NULLS = False
@@ -129,6 +132,111 @@ class Transactional:
     def send_offsets(self, member, offsets):
         positions = {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
         self.producer.send_offsets_to_transaction(positions, member.consumer.group_metadata())
+
+
+# security
+
+LOGIN_REFUSED = LoginRefused
+TOPIC_REFUSED = errors.TopicAuthorizationFailedError
+GROUP_REFUSED = errors.GroupAuthorizationFailedError
+
+
+def settings_of(login):
+    settings = {"bootstrap_servers": login.address, "security_protocol": login.protocol}
+    if login.tls:
+        settings["ssl_cafile"] = certificate("ca.pem")
+    if login.mechanism:
+        return {
+            **settings, "sasl_mechanism": login.mechanism, "sasl_plain_username": login.user, "sasl_plain_password": login.password,
+        }
+    return {**settings, "ssl_certfile": certificate("client.pem"), "ssl_keyfile": certificate("client.key")}
+
+
+def login(login):
+    with login_refusal_logged("kafka", errors.KafkaTimeoutError, "SaslAuthenticationFailedError"):
+        client = KafkaAdminClient(**settings_of(login), bootstrap_timeout_ms=3_000)
+    check("it knows the broker", client.describe_cluster()["brokers"])
+    client.close()
+
+
+def send_as(login, topic, values, idempotent):
+    sender = KafkaProducer(**settings_of(login), enable_idempotence=idempotent, acks="all")
+    try:
+        futures = [sender.send(topic, value, partition=0) for value in values]
+        for future in futures:
+            future.get(timeout=30)
+    finally:
+        sender.close(timeout=5)
+
+
+def read_as(login, group, topic, count):
+    """Asks where the topic begins: who may not read it would get no partition of it, and not be told why."""
+    reader = KafkaConsumer(**settings_of(login), group_id=group, auto_offset_reset="earliest")
+    values = []
+
+    def step():
+        values.extend(record.value for records in reader.poll(500).values() for record in records)
+        return len(values) >= count
+
+    try:
+        equal("beginning", list(reader.beginning_offsets([TopicPartition(topic, 0)]).values()), [0])
+        reader.subscribe([topic])
+        until(f"{count} records", step, told=lambda: len(values))
+    finally:
+        reader.close(autocommit=False)
+    return values
+
+
+def rule(principal, kind, of, operation):
+    return ACL(principal, "*", operation, ACLPermissionType.ALLOW, ResourcePattern(kind, of))
+
+
+def grant(principal, topic=None, group=None):
+    kind = ResourceType.TOPIC if topic else ResourceType.GROUP
+    operations = [ACLOperation.WRITE, ACLOperation.READ] if topic else [ACLOperation.READ]
+    made = ADMIN.create_acls([rule(principal, kind, topic or group, operation) for operation in operations])
+    equal("not granted", made["failed"], [])
+
+
+def acls():
+    """Rules are made, found by whose and of what they are, and deleted."""
+    topic, alice = name("ruled"), f"User:{name('alice')}"
+    rules = [rule(alice, ResourceType.TOPIC, topic, operation) for operation in (ACLOperation.READ, ACLOperation.WRITE)]
+    prefixed = ResourcePattern(ResourceType.GROUP, name("r"), ACLResourcePatternType.PREFIXED)
+    deny = ACL(alice, "127.0.0.1", ACLOperation.ALL, ACLPermissionType.DENY, prefixed)
+    equal("made", len(ADMIN.create_acls([*rules, deny])["succeeded"]), 3)
+
+    def pattern(kind, of):
+        resources = ResourcePatternFilter(kind, of, ACLResourcePatternType.ANY)
+        return ACLFilter(alice, None, ACLOperation.ANY, ACLPermissionType.ANY, resources)
+
+    described = lambda kind=ResourceType.ANY, of=None: sorted(map(repr, ADMIN.describe_acls(pattern(kind, of))[0]))
+    until("all rules", lambda: described() == sorted(map(repr, [*rules, deny])), described)
+    equal("of the topic", described(ResourceType.TOPIC, topic), sorted(map(repr, rules)))
+    [(_, deleted, error)] = ADMIN.delete_acls([pattern(ResourceType.TOPIC, topic)])
+    equal("deleted", (error, len(deleted)), (errors.NoError, 2))
+    until("what is left", lambda: described() == [repr(deny)], described)
+
+
+def users():
+    user = name("scram-user")
+    mechanisms = [ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512]
+    altered = lambda changes: ADMIN.alter_user_scram_credentials(changes)[user]
+    equal("made", altered([UserScramCredentialUpsertion(user, mechanism, "secret", 8192) for mechanism in mechanisms]), None)
+    described = lambda: ADMIN.describe_user_scram_credentials([user])[user]
+    wanted = [{"mechanism": mechanism, "iterations": 8192} for mechanism in mechanisms]
+    until("both mechanisms", lambda: described()["credential_infos"] == wanted, described)
+    for mechanism in mechanisms:
+        equal("deleted", altered([UserScramCredentialDeletion(user, mechanism)]), None)
+    until("no such user", lambda: described()["error"], described)
+    check("deleted again", altered([UserScramCredentialDeletion(user, mechanisms[0])]))
+
+
+def secured():
+    """What an administrator of users and permissions does, beside the logins."""
+    security(sys.modules[__name__])
+    acls()
+    users()
 
 
 # offsets
@@ -284,4 +392,4 @@ def producers():
     check(f"sizes {sizes}", len(sizes) == 1 and sizes[0] > 0)
 
 
-main(sys.modules[__name__], offsets=offsets, admin=admin)
+main(sys.modules[__name__], offsets=offsets, admin=admin, security=secured)

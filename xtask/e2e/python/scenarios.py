@@ -6,11 +6,20 @@ read(topic, count, partitions, committed)        → partition → [Record.seen_
 Member(group, topic, protocol=, instance=)       a group's member: assigned, lost_all, seen, step(), commit(), committed(topic, p), close()
 Transactional(id)                                begin(), send(topic, partition, value), flush(), commit(), abort(), send_offsets(member)
 FENCED                                           the exceptions that tell a fenced producer or member so
+
+and for `security`:
+
+login(login)                                     comes in, or raises LOGIN_REFUSED
+send_as(login, topic, values, idempotent)        sends to partition 0, or raises TOPIC_REFUSED
+read_as(login, group, topic, count)              → values, by a group's member from the beginning; or raises TOPIC_REFUSED, GROUP_REFUSED
+grant(principal, topic=, group=)                 lets a principal write and read the topic, or read with the group
 """
 
 import random
+import time
+from dataclasses import replace
 
-from harness import CODECS, PARTITIONS, Record, by_partition, check, equal, name, same_list, until
+from harness import CODECS, LOGINS, PARTITIONS, Record, by_partition, check, equal, name, same_list, until
 
 
 def compare(found, wanted):
@@ -262,7 +271,50 @@ def zombie(lib, topic):
     check("the younger's record was not read", b"younger" in got)
 
 
+# security
+
+# Kafka's permissions hold a moment after they were acknowledged.
+PERMISSION_DELAY_S = 0.3
+
+
+def refused(what, error, action):
+    """The action fails with this exception of the library's."""
+    try:
+        answer = action()
+    except error:
+        return
+    raise AssertionError(f"{what}: it was let in: {answer}")
+
+
+def security(lib):
+    """Every way to come in; a wrong password is of no use; what was not granted is refused, and what was is done."""
+    for login in LOGINS:
+        label = f"{login.listener}-{login.mechanism}".lower()
+        if login.mechanism:
+            refused(f"{label}: wrong password", lib.LOGIN_REFUSED, lambda: lib.login(replace(login, password="wrong")))
+            refused(f"{label}: nobody", lib.LOGIN_REFUSED, lambda: lib.login(replace(login, user="nobody")))
+        lib.login(login)
+        permissions(lib, label, login)
+
+
+def permissions(lib, label, login):
+    topic, group = lib.create(name(f"secure-{label}"), 1), name(f"secure-{label}-group")
+    values = [f"{label}-{number}".encode() for number in range(100)]
+    send = lambda idempotent: lib.send_as(login, topic, values, idempotent)
+    read = lambda: lib.read_as(login, group, topic, len(values))
+    refused(f"{label}: writing", lib.TOPIC_REFUSED, lambda: send(False))
+    lib.grant(login.principal, topic=topic)
+    time.sleep(PERMISSION_DELAY_S)
+    send(True)
+    refused(f"{label}: joining", lib.GROUP_REFUSED, read)
+    lib.grant(login.principal, group=group)
+    time.sleep(PERMISSION_DELAY_S)
+    equal(f"{label}: what was read", read(), values)
+    other = lib.create(name(f"secure-{label}-other"), 1)
+    refused(f"{label}: reading another topic", lib.TOPIC_REFUSED, lambda: lib.read_as(login, group, other, 1))
+
+
 SHARED = {
     "produce": produce, "idempotent": idempotent, "group": group, "cooperative": cooperative, "static": static, "kip848": kip848,
-    "transactions": transactions,
+    "transactions": transactions, "security": security,
 }

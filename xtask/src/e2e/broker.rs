@@ -23,23 +23,24 @@ pub struct Broker {
     pub bootstrap: String,
     process: Option<Child>,
     log: Option<PathBuf>,
+    /// What it printed.
+    out: Option<PathBuf>,
 }
 
 impl Broker {
     /// One that is already there.
     pub fn external(bootstrap: &str) -> Self {
-        Self { bootstrap: bootstrap.to_owned(), process: None, log: None }
+        Self { bootstrap: bootstrap.to_owned(), process: None, log: None, out: None }
     }
 
     /// A process of ours that already listens.
     pub fn started(bootstrap: String, process: Child, log: PathBuf) -> Self {
-        Self { bootstrap, process: Some(process), log: Some(log) }
+        Self { bootstrap, process: Some(process), log: Some(log), out: None }
     }
 
     /// Our binary, over an empty directory.
     pub fn fleuve(binary: Option<&Path>) -> Result<Self, String> {
-        let binary = binary.map_or_else(build, |path| Ok(path.to_owned()))?;
-        Self::fleuve_in(&binary, &fresh("fleuve")?, &["--kafka", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        Self::fleuve_in(&built(binary)?, &fresh("fleuve")?, &["--kafka", "127.0.0.1:0", "--http", "127.0.0.1:0"])
     }
 
     /// Our binary, over the data in a directory, with these arguments.
@@ -48,13 +49,18 @@ impl Broker {
         let mut command = Command::new(binary);
         command.arg("serve").arg("--data").arg(home.join("data")).args(arguments);
         let mut process = spawn(&mut command, &out, &log)?;
-        match wait_for(&mut process, || listener(&files::text(&out))) {
-            Some(bootstrap) => Ok(Self::started(bootstrap, process, log)),
+        match wait_for(&mut process, || listener(&files::text(&out), "kafka")) {
+            Some(bootstrap) => Ok(Self { bootstrap, process: Some(process), log: Some(log), out: Some(out) }),
             None => {
                 let _ = process.kill();
                 Err(format!("{} serve does not listen:\n{}\n{}", binary.display(), run::tail(&out), run::tail(&log)))
             }
         }
+    }
+
+    /// The address of a further listener, by its name.
+    pub fn listener(&self, name: &str) -> Option<String> {
+        listener(&files::text(self.out.as_deref()?), name)
     }
 
     /// The process's number, if it was started here.
@@ -67,6 +73,11 @@ impl Broker {
         let status = self.process.as_mut()?.try_wait().ok()??;
         self.process = None;
         Some(status.to_string())
+    }
+
+    /// Whether it was started here and is no more.
+    pub fn ended(&self) -> bool {
+        self.log.is_some() && self.process.is_none()
     }
 
     /// All that it has logged.
@@ -88,6 +99,11 @@ impl Drop for Broker {
             println!("the broker had to be killed: it did not end within {} s of SIGTERM", STOP_LIMIT.as_secs());
         }
     }
+}
+
+/// The binary that was named, or one that is built now.
+pub fn built(binary: Option<&Path>) -> Result<PathBuf, String> {
+    binary.map_or_else(build, |path| Ok(path.to_owned()))
 }
 
 /// Builds the binary as the tests have it, without optimisation.
@@ -129,10 +145,10 @@ pub fn wait_for<T>(process: &mut Child, mut answer: impl FnMut() -> Option<T>) -
     None
 }
 
-/// The address in the whole line that tells where Kafka's clients connect.
-fn listener(stdout: &str) -> Option<String> {
+/// The address in the whole line that tells where clients of the listener connect.
+fn listener(stdout: &str, name: &str) -> Option<String> {
     let whole = stdout.rsplit_once('\n')?.0;
-    let line = whole.lines().find(|line| line.to_lowercase().contains("kafka"))?;
+    let line = whole.lines().find(|line| line.to_lowercase().starts_with(name))?;
     let address = line.split([' ', '\t', '/', ',']).find(|word| word.parse::<std::net::SocketAddr>().is_ok())?;
     Some(address.to_owned())
 }
@@ -143,11 +159,10 @@ mod tests {
 
     #[test]
     fn the_listener_is_found_in_a_whole_line() {
-        assert_eq!(listener("kafka  127.0.0.1:9092\n").as_deref(), Some("127.0.0.1:9092"));
-        assert_eq!(
-            listener("http http://127.0.0.1:1\nKafka on 127.0.0.1:34567 now\n").as_deref(),
-            Some("127.0.0.1:34567")
-        );
-        assert_eq!(listener("kafka 127.0.0.1:90"), None);
+        assert_eq!(listener("kafka  127.0.0.1:9092\n", "kafka").as_deref(), Some("127.0.0.1:9092"));
+        let two = "tls listening on 127.0.0.1:1\nKafka on 127.0.0.1:34567 now\n";
+        assert_eq!(listener(two, "kafka").as_deref(), Some("127.0.0.1:34567"));
+        assert_eq!(listener(two, "tls").as_deref(), Some("127.0.0.1:1"));
+        assert_eq!(listener("kafka 127.0.0.1:90", "kafka"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::project::{self, CONNECT, GO, JAVA, NODE, PYTHON, Project, STREAMS};
+use super::project::{self, CONNECT, GO, JAVA, NODE, PYTHON, Project, STREAMS, TOOLS};
 
 /// Acks and codecs, large records, many partitions.
 const PRODUCE: &str = "produce";
@@ -20,8 +20,15 @@ const KIP848: &str = "kip848";
 const TRANSACTIONS: &str = "transactions";
 /// Offsets by time, seeking, pausing, lag.
 const OFFSETS: &str = "offsets";
+/// Topics and records that are deleted, made again, cut, too large, while producers and readers live.
+const CHANGES: &str = "changes";
+/// Logins by all mechanisms, TLS, and permissions, against a broker that has them.
+pub const SECURITY: &str = "security";
 /// What an administrator asks for.
 const ADMIN: &str = "admin";
+
+/// Topics, records, groups, settings and measurements on the command line.
+const COMMANDS: &str = "tools";
 
 /// Word count, restored from its changelog, with the guarantee of either name.
 const AT_LEAST_ONCE: &str = "at-least-once";
@@ -71,49 +78,61 @@ pub const CLIENTS: &[Client] = &[
         name: "librdkafka",
         project: &PYTHON,
         command: &["venv/bin/python", "-B", "confluent.py"],
-        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, KIP848, TRANSACTIONS, OFFSETS, ADMIN],
+        scenarios: &[
+            PRODUCE,
+            IDEMPOTENT,
+            GROUP,
+            COOPERATIVE,
+            STATIC,
+            KIP848,
+            TRANSACTIONS,
+            OFFSETS,
+            ADMIN,
+            CHANGES,
+            SECURITY,
+        ],
     },
     Client {
         name: "kafka-python",
         project: &PYTHON,
         command: &["venv/bin/python", "-B", "kafka_python.py"],
-        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, TRANSACTIONS, OFFSETS, ADMIN],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, TRANSACTIONS, OFFSETS, ADMIN, SECURITY],
     },
     Client {
         name: "aiokafka",
         project: &PYTHON,
         command: &["venv/bin/python", "-B", "aiokafka_client.py"],
-        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, STATIC, TRANSACTIONS, OFFSETS, ADMIN],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, STATIC, TRANSACTIONS, OFFSETS, ADMIN, SECURITY],
     },
     Client {
         name: "franz-go",
         project: &GO,
         command: &["bin/franz"],
-        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, KIP848, TRANSACTIONS, OFFSETS, ADMIN],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, KIP848, TRANSACTIONS, OFFSETS, ADMIN, SECURITY],
     },
     Client {
         name: "sarama",
         project: &GO,
         command: &["bin/sarama"],
-        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, TRANSACTIONS, OFFSETS, ADMIN],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, TRANSACTIONS, OFFSETS, ADMIN, SECURITY],
     },
     Client {
         name: "kafka-go",
         project: &GO,
         command: &["bin/segmentio"],
-        scenarios: &[PRODUCE, GROUP, OFFSETS, ADMIN],
+        scenarios: &[PRODUCE, GROUP, OFFSETS, ADMIN, SECURITY],
     },
     Client {
         name: "kafkajs",
         project: &NODE,
         command: &["node", "kafkajs.js"],
-        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, TRANSACTIONS, OFFSETS, ADMIN],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, TRANSACTIONS, OFFSETS, ADMIN, SECURITY],
     },
     Client {
         name: "java",
         project: &JAVA,
         command: java!("Clients"),
-        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, KIP848, TRANSACTIONS, OFFSETS, ADMIN],
+        scenarios: &[PRODUCE, IDEMPOTENT, GROUP, COOPERATIVE, STATIC, KIP848, TRANSACTIONS, OFFSETS, ADMIN, SECURITY],
     },
     Client {
         name: "streams",
@@ -121,5 +140,6 @@ pub const CLIENTS: &[Client] = &[
         command: java!("WordCount"),
         scenarios: &[AT_LEAST_ONCE, EXACTLY_ONCE],
     },
+    Client { name: "tools", project: &TOOLS, command: &["python3", "-B", "tools.py"], scenarios: &[COMMANDS] },
     Client { name: "connect", project: &CONNECT, command: java!("Copy"), scenarios: &[STANDALONE, DISTRIBUTED] },
 ];

@@ -9,12 +9,14 @@ mod foreign;
 mod project;
 pub(crate) mod reference;
 mod run;
+mod secure;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use broker::Broker;
-use client::{CLIENTS, Client};
+use client::{CLIENTS, Client, SECURITY};
+use secure::Secure;
 
 const USAGE: &str = "usage: cargo xtask e2e [--client NAME].. [--scenario NAME].. [--bootstrap HOST:PORT | --reference | --binary PATH] [--list]
        cargo xtask e2e foreign [--binary PATH]
@@ -113,32 +115,51 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     }
 }
 
-/// One client's scenarios, one after the other, against one broker.
+/// One client's scenarios, one after the other, against one broker; `security` against its own.
 fn run_client(
     options: &Options,
     client: &Client,
     scenarios: &[&'static str],
 ) -> Result<Vec<(&'static str, bool)>, String> {
     let program = client.install()?;
-    let mut broker = start(&options.target)?;
+    let mut open: Option<Broker> = None;
     let mut results = vec![];
     for scenario in scenarios {
-        let outcome = run::scenario(client, &program, scenario, &broker.bootstrap)?;
-        let died = broker.died();
-        let passed = outcome.passed && died.is_none();
-        let word = if passed { "pass" } else { "FAIL" };
-        println!("{word}  {:<14} {scenario:<14} {:>6.1} s", client.name, outcome.took.as_secs_f64());
-        if !passed {
-            println!("{}", outcome.output);
-            println!("{}", broker.tail());
+        if *scenario == SECURITY {
+            if let Some(mut secure) = start_secure(&options.target)? {
+                let passed = run_scenario(client, &program, scenario, &mut secure.broker, &secure.environment)?;
+                results.push((*scenario, passed));
+            }
+            continue;
         }
-        if let Some(how) = died {
-            println!("the broker ended: {how}");
-            broker = start(&options.target)?;
-        }
-        results.push((*scenario, passed));
+        let mut broker = open.take().map_or_else(|| start(&options.target), Ok)?;
+        results.push((*scenario, run_scenario(client, &program, scenario, &mut broker, &[])?));
+        open = (!broker.ended()).then_some(broker);
     }
     Ok(results)
+}
+
+/// One scenario: whether it passed, and the broker lives.
+fn run_scenario(
+    client: &Client,
+    program: &Path,
+    scenario: &str,
+    broker: &mut Broker,
+    environment: &[(&str, String)],
+) -> Result<bool, String> {
+    let outcome = run::scenario(client, program, scenario, &broker.bootstrap, environment)?;
+    let died = broker.died();
+    let passed = outcome.passed && died.is_none();
+    let word = if passed { "pass" } else { "FAIL" };
+    println!("{word}  {:<14} {scenario:<14} {:>6.1} s", client.name, outcome.took.as_secs_f64());
+    if !passed {
+        println!("{}", outcome.output);
+        println!("{}", broker.tail());
+    }
+    if let Some(how) = died {
+        println!("the broker ended: {how}");
+    }
+    Ok(passed)
 }
 
 fn start(target: &Target) -> Result<Broker, String> {
@@ -146,6 +167,18 @@ fn start(target: &Target) -> Result<Broker, String> {
         Target::Fleuve(binary) => Broker::fleuve(binary.as_deref()),
         Target::Reference => reference::start(),
         Target::External(bootstrap) => Ok(Broker::external(bootstrap)),
+    }
+}
+
+/// A broker with logins and permissions; one that is already there has others than the programs know.
+fn start_secure(target: &Target) -> Result<Option<Secure>, String> {
+    match target {
+        Target::Fleuve(binary) => secure::fleuve(&broker::built(binary.as_deref())?).map(Some),
+        Target::Reference => secure::reference().map(Some),
+        Target::External(_) => {
+            println!("skip  {SECURITY}: it needs a broker that is started with its listeners");
+            Ok(None)
+        }
     }
 }
 

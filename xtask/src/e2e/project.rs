@@ -66,6 +66,9 @@ pub const STREAMS: Project =
 pub const CONNECT: Project =
     Project { name: "connect", manifest: "pom.xml", install: &[COPY_JARS], build: &[javac!("Copy.java")] };
 
+/// The command-line tools of Apache Kafka.
+pub const TOOLS: Project = Project { name: "tools", manifest: "pom.xml", install: &[COPY_JARS], build: &[] };
+
 /// Apache Kafka itself.
 pub const KAFKA: Project = Project { name: "kafka", manifest: "pom.xml", install: &[COPY_JARS], build: &[] };
 

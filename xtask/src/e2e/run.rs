@@ -30,8 +30,14 @@ pub struct Outcome {
 /// Runs a client's scenario; an error only if it cannot be started.
 ///
 /// The program finds in its environment `BOOTSTRAP`, `RUN` (a prefix for the names of topics and groups, another in every run) and
-/// `SCRATCH` (an empty directory).
-pub fn scenario(client: &Client, directory: &Path, scenario: &str, bootstrap: &str) -> Result<Outcome, String> {
+/// `SCRATCH` (an empty directory), and what else is given.
+pub fn scenario(
+    client: &Client,
+    directory: &Path,
+    scenario: &str,
+    bootstrap: &str,
+    environment: &[(&str, String)],
+) -> Result<Outcome, String> {
     let scratch = project::cache().join("scratch").join(format!("{}-{scenario}", client.name));
     let log = scratch.with_extension("log");
     let failed = |e: std::io::Error| format!("{}: {e}", scratch.display());
@@ -43,6 +49,7 @@ pub fn scenario(client: &Client, directory: &Path, scenario: &str, bootstrap: &s
     command.args(arguments).arg(scenario).current_dir(directory).stdin(Stdio::null());
     command.stdout(output.try_clone().map_err(failed)?).stderr(output);
     command.env("BOOTSTRAP", bootstrap).env("RUN", run_name(client.name)).env("SCRATCH", &scratch);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     let started = Instant::now();
     let mut child = command.spawn().map_err(|e| format!("{program} cannot be started: {e}"))?;
     let ended = within(&mut child, LIMIT).map_err(failed)?;

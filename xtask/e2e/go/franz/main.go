@@ -306,5 +306,5 @@ func (t transactional) SendOffsets(m Member, topic string, offset int64) {
 }
 
 func main() {
-	Run(franz{}, map[string]func(){"offsets": offsets, "admin": admin})
+	Run(franz{}, map[string]func(){"offsets": offsets, "admin": admin, "security": security})
 }

@@ -287,5 +287,5 @@ func (t transactional) SendOffsets(m Member, topic string, offset int64) {
 }
 
 func main() {
-	Run(library{}, map[string]func(){"offsets": offsets, "admin": admin})
+	Run(library{}, map[string]func(){"offsets": offsets, "admin": admin, "security": security})
 }

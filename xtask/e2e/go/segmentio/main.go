@@ -245,7 +245,7 @@ func (library) Transactional(string) Transactional { panic("kafka-go's writer ha
 
 func main() {
 	EmptyIsNull = true
-	Run(library{}, map[string]func(){"offsets": offsets, "admin": admin})
+	Run(library{}, map[string]func(){"offsets": offsets, "admin": admin, "security": security})
 }
 
 func offsets() {
