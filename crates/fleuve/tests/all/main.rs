@@ -2,6 +2,7 @@
 
 mod cli;
 mod errors;
+mod guide;
 mod kill;
 mod nexmark;
 mod serve;
