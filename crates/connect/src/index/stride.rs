@@ -127,7 +127,11 @@ impl StrideSource {
     fn key(&self, group: &[Option<String>]) -> Result<Vec<u8>> {
         let definition = self.index.definition();
         if group.len() != definition.key.len() {
-            let message = format!("a group's key has as many columns as its index, {}, not {}", definition.key.len(), group.len());
+            let message = format!(
+                "a group's key has as many columns as its index, {}, not {}",
+                definition.key.len(),
+                group.len()
+            );
             return Err(Error::input("E304", message));
         }
         let options = CastOptions { safe: false, ..CastOptions::default() };

@@ -2,6 +2,7 @@
 
 mod cli;
 mod errors;
+mod guide;
 mod indexes;
 mod kill;
 mod nexmark;

@@ -78,8 +78,10 @@ fn the_levels_of_a_histogram_sum_up_and_come_one_after_the_other() {
         let within = |bucket: &&&Value| number(bucket, "error") <= number(bucket, "row_count").div_euclid(2) + 1;
         assert_eq!(level.iter().filter(within).count(), level.len());
     }
-    let first =
-        run(&place, &format!("{TABLE} SELECT bucket, low FROM TABLE(HISTOGRAM(TABLE t, DESCRIPTOR(v))) WHERE level = 1 LIMIT 2;"));
+    let first = run(
+        &place,
+        &format!("{TABLE} SELECT bucket, low FROM TABLE(HISTOGRAM(TABLE t, DESCRIPTOR(v))) WHERE level = 1 LIMIT 2;"),
+    );
     assert_eq!(first.iter().map(|bucket| number(bucket, "bucket")).collect::<Vec<_>>(), [0, 1]);
     let some =
         run(&place, &format!("{TABLE} SELECT COUNT(*) AS n FROM HISTOGRAM(TABLE t, DESCRIPTOR(v)) WHERE level < 1;"));

@@ -5,7 +5,7 @@ mod harness;
 mod scenario;
 
 use harness::{Binary, Dice, digest};
-use scenario::{Scenario, demo, join_into_a_topic, totals_into_files, windows_into_files};
+use scenario::{Scenario, demo, join_into_a_topic, sketches_into_a_topic, totals_into_files, windows_into_files};
 
 /// Kills of each pipeline.
 const KILLS: usize = 50;
@@ -53,6 +53,11 @@ fn totals_survive_fifty_kills() {
 #[test]
 fn a_join_survives_fifty_kills() {
     survives(&join_into_a_topic(), "a64e0b8bb5edc35b846b9d30dcd3c8d81160628fc30db9bba622ec363e690a04");
+}
+
+#[test]
+fn sketches_survive_fifty_kills() {
+    survives(&sketches_into_a_topic(), "");
 }
 
 #[test]

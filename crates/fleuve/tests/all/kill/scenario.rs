@@ -60,6 +60,19 @@ pub fn join_into_a_topic() -> Scenario {
     Scenario { name: "join", script: Some(script), collect, patience: Duration::from_secs(1) }
 }
 
+/// Sketches of windows, into a topic: two that do not depend on order, and running statistics.
+pub fn sketches_into_a_topic() -> Scenario {
+    let script = "
+        CREATE TABLE answer (window_end TIMESTAMP(3), bidders BYTES, auctions BYTES, often BYTES, skewed DOUBLE)
+        WITH ('connector' = 'topic', 'topic' = 'answer', 'partitions' = '2', 'format' = 'json');
+        INSERT INTO answer
+        SELECT window_end, HLL_SKETCH(bidder, 8), BJKST_SKETCH(auction, 0.5, 0.9), COUNT_MIN_SKETCH(channel, 0.1, 0.9), SKEWNESS(price)
+        FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(`dateTime`), INTERVAL '15' MINUTE))
+        GROUP BY window_start, window_end;";
+    let collect = |dir: &Path| topic_lines(dir, "answer");
+    Scenario { name: "sketches", script: Some(script), collect, patience: Duration::from_secs(1) }
+}
+
 /// The demo, a week in about two seconds.
 pub fn demo() -> Scenario {
     let collect = |dir: &Path| {

@@ -4,4 +4,5 @@ mod changelogs;
 mod dead_letters;
 mod net;
 mod samples;
+mod sketches;
 mod world;
