@@ -13,6 +13,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench kafka          the broker beside Apache Kafka, by one driver over librdkafka
   bench sketch [WORD]  the summaries beside other crates, and samples and draws
   guide [FIGURES]      the guide's table and picture of measured errors, made anew, or from what was measured
+  guide pictures [BIN] the guide's pictures of what the binary answers
   nexmark [..]         the large Nexmark data set against its golden results (nexmark --help)
   e2e [..]             real clients against the binary
   torture [NAME..]     faults on the real binary: kills, power cuts, failing disks, hostile clients
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::check(&files::root()),
         ["metrics"] => metrics::print(&files::root()),
         ["bench", rest @ ..] => bench::run(rest),
+        ["guide", "pictures", rest @ ..] => guide::pictures(&files::root(), rest.first().copied()),
         ["guide", rest @ ..] => guide::make(&files::root(), rest.first().copied()),
         ["nexmark", rest @ ..] => nexmark::run(rest),
         ["e2e", rest @ ..] => e2e::run(rest),

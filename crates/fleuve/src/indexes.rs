@@ -119,7 +119,7 @@ impl ScriptIndexes {
     /// Whether all have written what was there to read.
     pub fn caught_up(&mut self) -> bool {
         // All are asked, for each watches its own counters.
-        self.running.iter_mut().fold(true, |all, building| building.caught_up() && all)
+        self.running.iter_mut().map(Building::caught_up).filter(|caught_up| !caught_up).count() == 0
     }
 
     /// Lets go of those that have ended; the error of one that has failed.

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use crate::files;
 
+mod chart;
+mod online;
 mod picture;
 mod point;
 
@@ -29,6 +31,16 @@ pub fn make(root: &Path, measured: Option<&str>) -> Result<(), String> {
     let write = |path: &Path, text: &str| std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()));
     write(&chapter, &written)?;
     write(&chapter.with_extension("svg"), &picture::draw(&points))
+}
+
+/// Draws what the binary answers: the pictures of the chapter on online aggregation. The optimised binary is built if none is named.
+///
+/// # Errors
+/// If the binary cannot be built or run.
+pub fn pictures(root: &Path, binary: Option<&str>) -> Result<(), String> {
+    let binary =
+        binary.map_or_else(crate::bench::binary, |path| std::path::absolute(path).map_err(|e| e.to_string()))?;
+    online::make(root, &binary)
 }
 
 /// What the example that measures prints.

@@ -238,7 +238,7 @@ fn keys_of_every_type_keep_the_order_and_come_back() {
         let schema = Arc::new(Schema::new(vec![Field::new("c", data_type.clone(), true)]));
         let definition = Definition { name: "i".to_owned(), table: "t".to_owned(), schema, key: vec![0] };
         let shape = KeyShape::new(&definition).unwrap();
-        let keys = shape.encode(&[column.clone()]).unwrap();
+        let keys = shape.encode(std::slice::from_ref(&column)).unwrap();
         assert!(keys.is_sorted_by(|a, b| a < b), "{data_type}: {keys:?}");
         assert_eq!(&shape.decode_first(keys.iter().map(Vec::as_slice)).unwrap(), &column);
     }

@@ -5,9 +5,9 @@
 //! comes. Values are a function of a group's rows alone (see [`fleuve_functions::aggregate`]), so what is retracted is
 //! bit for bit what was emitted, and emitted rows need not be kept.
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, make_comparator};
 use arrow::compute::kernels::cmp::distinct;
-use arrow::compute::{concat, filter};
+use arrow::compute::{SortOptions, concat, filter};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use fleuve_base::limits::BATCH_ROWS;
 use fleuve_base::{Error, Result};
@@ -249,6 +249,12 @@ impl Aggregate {
 fn changed(before: &[ArrayRef], after: &[ArrayRef], rows: usize) -> Result<Vec<bool>> {
     let mut changed = vec![false; rows];
     for (old, new) in before.iter().zip(after) {
+        if old.data_type().is_nested() {
+            let order = make_comparator(old, new, SortOptions::default());
+            let order = order.map_err(|e| arrow_error("compare values", &e))?;
+            changed.iter_mut().enumerate().for_each(|(row, changed)| *changed |= order(row, row).is_ne());
+            continue;
+        }
         let differs = distinct(old, new).map_err(|e| arrow_error("compare values", &e))?;
         changed.iter_mut().zip(differs.values().iter()).for_each(|(changed, differs)| *changed |= differs);
     }

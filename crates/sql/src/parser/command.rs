@@ -60,10 +60,9 @@ const AFTER_COLUMN: &[&str] = &["FROM", "AS", "IS", "IN", "NOT", "BETWEEN", "LIK
 
 /// Whether `SELECT ONLINE` comes, rather than a column of that name.
 fn at_online(cursor: &Cursor<'_>) -> bool {
-    let follows = |word: &&str| super::token::is_word(cursor.peek_nth(2), word);
     cursor.at_words(&["SELECT", "ONLINE"])
         && matches!(cursor.peek_nth(2), Token::Word(_))
-        && !AFTER_COLUMN.iter().any(|word| follows(&word))
+        && !AFTER_COLUMN.iter().any(|word| super::token::is_word(cursor.peek_nth(2), word))
 }
 
 /// Reads `SELECT ONLINE …`.

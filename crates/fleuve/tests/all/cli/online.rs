@@ -16,8 +16,8 @@ fn measurements() -> Place {
         // The low bits of a multiplicative hash are no period of the blocks'.
         let dice = (row as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
         let (sensor, drift) = (["a", "a", "a", "b", "c"][(dice % 5) as usize], (row / 500 % 7) as f64);
-        let value = if dice % 11 == 0 { String::new() } else { format!("{:.2}", drift + (dice % 13) as f64) };
-        writeln!(text, "{sensor},{value},{}", dice % 3 != 0).expect("is written");
+        let value = if dice.is_multiple_of(11) { String::new() } else { format!("{:.2}", drift + (dice % 13) as f64) };
+        writeln!(text, "{sensor},{value},{}", !dice.is_multiple_of(3)).expect("is written");
     }
     place.write("measurements.csv", &text);
     place

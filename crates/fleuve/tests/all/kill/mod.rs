@@ -57,7 +57,7 @@ fn a_join_survives_fifty_kills() {
 
 #[test]
 fn sketches_survive_fifty_kills() {
-    survives(&sketches_into_a_topic(), "");
+    survives(&sketches_into_a_topic(), "c05da4a833f15a16d51b45cb4c3bccf8b7401d2aa6503209c4907983afc80fea");
 }
 
 #[test]

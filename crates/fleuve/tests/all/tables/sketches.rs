@@ -30,7 +30,8 @@ const MERGED: &[(&str, &str)] = &[
     ("AMS_F2_SKETCH(item, 0.5, 0.75)", "AMS_F2_MERGE"),
     ("BJKST_SKETCH(item, 0.5, 0.9)", "BJKST_MERGE"),
     ("HLL_SKETCH(item, 6)", "HLL_MERGE"),
-    ("THETA_SKETCH(item, 32)", "THETA_MERGE"),
+    // A merge keeps as many as it may, whatever its parts could have held.
+    ("THETA_SKETCH(item)", "THETA_MERGE"),
     ("COUNT_MIN_SKETCH(item, 0.1, 0.9)", "COUNT_MIN_MERGE"),
     ("COUNT_SKETCH(item, 0.5, 0.75)", "COUNT_SKETCH_MERGE"),
     ("BLOOM_SKETCH(item, 100, 0.1)", "BLOOM_MERGE"),

@@ -129,11 +129,12 @@ impl Tallies {
         self.at_hand.resize(wanted.max(self.at_hand.len()), Tally::default());
         let mut start = 0;
         for run in blocks.chunk_by(|one, next| one == next) {
-            for row in start..start + run.len() {
-                self.add_row(row, groups[row], values);
+            let end = start + run.len();
+            for (row, group) in (start..end).zip(&groups[start..end]) {
+                self.add_row(row, *group, values);
             }
             self.put_away(run[0]);
-            start += run.len();
+            start = end;
         }
     }
 

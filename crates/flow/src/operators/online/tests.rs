@@ -46,9 +46,9 @@ type Row = (&'static str, Option<f64>, bool);
 fn rows(block: u64) -> Vec<Row> {
     let level = (block * 37 % 50) as f64;
     let row = |i: u64| match (block + i) % 9 {
-        0 if block % 2 == 0 => ("b", Some(level + 100.0), true),
+        0 if block.is_multiple_of(2) => ("b", Some(level + 100.0), true),
         1 => ("a", None, true),
-        _ => ("a", Some(level + (i % 3) as f64), i % 4 != 0),
+        _ => ("a", Some(level + (i % 3) as f64), !i.is_multiple_of(4)),
     };
     (0..15 + block % 4 * 5).map(row).collect()
 }
