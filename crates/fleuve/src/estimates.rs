@@ -32,6 +32,8 @@ enum Shown {
 pub struct Estimates {
     names: Vec<String>,
     shown: Vec<Shown>,
+    /// By column the least and the greatest end so far: a scale that only grows, so that an interval is seen to shrink.
+    scales: Vec<(f64, f64)>,
     /// Lines on the screen.
     lines: usize,
 }
@@ -48,7 +50,8 @@ impl Estimates {
             shown.push(if is_estimate { Shown::Estimate(at) } else { Shown::Plain(at) });
             at += if is_estimate { 3 } else { 1 };
         }
-        Estimates { names, shown, lines: 0 }
+        let scales = vec![(f64::INFINITY, f64::NEG_INFINITY); names.len()];
+        Estimates { names, shown, scales, lines: 0 }
     }
 
     /// Draws the estimates of an epoch in place of those before.
@@ -72,10 +75,10 @@ impl Estimates {
     }
 
     /// The table of the first `rows_max` groups in the order of what stands before the first estimate.
-    fn paint(&self, rows: &RecordBatch, width: usize, rows_max: usize) -> Result<String> {
+    fn paint(&mut self, rows: &RecordBatch, width: usize, rows_max: usize) -> Result<String> {
         let columns = self.shown.iter().map(|shown| match shown {
             Shown::Plain(at) => plain(rows.column(*at)),
-            Shown::Estimate(at) => Ok(estimates(rows, *at)),
+            Shown::Estimate(at) => Ok(estimates(rows, *at, &mut self.scales[*at])),
         });
         let columns: Vec<Vec<String>> = columns.collect::<Result<_>>()?;
         let mut order: Vec<usize> = (0..rows.num_rows()).collect();
@@ -115,11 +118,12 @@ fn plain(column: &ArrayRef) -> Result<Vec<String>> {
     Ok((0..column.len()).map(|row| cell(&formatter, column, row)).collect())
 }
 
-/// The estimates of the three columns from `at`: a bar on the scale of all groups, the value, half the interval's width.
-fn estimates(rows: &RecordBatch, at: usize) -> Vec<String> {
+/// The estimates of the three columns from `at`: a bar on the scale of all groups so far, the value, half the interval's width.
+fn estimates(rows: &RecordBatch, at: usize, scale: &mut (f64, f64)) -> Vec<String> {
     let [value, low, high] = [at, at + 1, at + 2].map(|at| rows.column(at).as_primitive::<Float64Type>());
-    let least = low.iter().chain(value).flatten().fold(f64::INFINITY, f64::min);
-    let most = high.iter().chain(value).flatten().fold(f64::NEG_INFINITY, f64::max);
+    let least = low.iter().chain(value).flatten().fold(scale.0, f64::min);
+    let most = high.iter().chain(value).flatten().fold(scale.1, f64::max);
+    *scale = (least, most);
     let place = |x: f64| {
         let share = if most > least { (x - least) / (most - least) } else { 0.5 };
         ((share * (BAR - 1) as f64).round() as usize).min(BAR - 1)
@@ -195,7 +199,7 @@ mod tests {
 
     #[test]
     fn intervals_are_bars_on_one_scale_and_groups_in_order() {
-        let estimates = Estimates::new(&rows().schema());
+        let mut estimates = Estimates::new(&rows().schema());
         let shown = [Shown::Plain(0), Shown::Estimate(1), Shown::Plain(4), Shown::Plain(5)];
         assert_eq!(estimates.shown, shown);
         let picture = estimates.paint(&rows(), 100, 2).expect("paints");

@@ -18,6 +18,7 @@ pub(super) struct Changed {
 }
 
 impl Changed {
+    /// Notes that a page was changed.
     #[inline]
     pub fn note(&mut self, page: u32) {
         if self.is_noted.len() <= page as usize {
