@@ -16,13 +16,19 @@ use fleuve_plan::{SinkSpec, SourceSpec};
 #[derive(Clone, Default)]
 pub struct Net(Arc<Mutex<Held>>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Held {
     rows: BTreeMap<String, i64>,
     last_epoch: Option<u64>,
 }
 
 impl Net {
+    /// What is held now, and nothing of what is written from here on by whoever has this one.
+    pub fn as_it_is(&self) -> Net {
+        let held = self.0.lock().expect("no panic while locked").clone();
+        Net(Arc::new(Mutex::new(held)))
+    }
+
     /// Each row as often as it is there, sorted.
     pub fn rows(&self) -> Vec<String> {
         let held = self.0.lock().expect("no panic while locked");
