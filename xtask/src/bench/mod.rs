@@ -33,20 +33,18 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     }
 }
 
+/// Runs an example program of the crate `sketch`, optimised.
+pub(crate) fn sketch_example(name: &str) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(files::root());
+    command.args(["run", "--quiet", "--release", "-p", "fleuve-sketch", "--example", name]);
+    command
+}
+
 /// What summaries, samples and draws cost, beside other crates, and beside DataSketches in C++ where its Python package is installed.
 fn sketch(arguments: &[&str]) -> Result<(), String> {
     for example in ["sketch_cost", "sketch_draws"] {
-        let mut command = Command::new(env!("CARGO"));
-        command.current_dir(files::root()).args([
-            "run",
-            "--quiet",
-            "--release",
-            "-p",
-            "fleuve-sketch",
-            "--example",
-            example,
-        ]);
-        match command.arg("--").args(arguments).status() {
+        match sketch_example(example).arg("--").args(arguments).status() {
             Ok(status) if status.success() => {}
             _ => return Err(format!("{example} failed")),
         }

@@ -1,7 +1,6 @@
 //! `cargo xtask guide`: the figures of the guide, measured anew. The SQL of the guide is run by the tests; what takes minutes is here.
 
 use std::path::Path;
-use std::process::Command;
 
 use crate::files;
 
@@ -23,7 +22,7 @@ const END: &str = "<!-- errors: end -->";
 pub fn make(root: &Path, measured: Option<&str>) -> Result<(), String> {
     let figures = match measured {
         Some(path) => std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?,
-        None => measure(root)?,
+        None => measure()?,
     };
     let points = point::parse(&figures)?;
     let chapter = root.join("docs/guide/distinct-counts.md");
@@ -44,18 +43,9 @@ pub fn pictures(root: &Path, binary: Option<&str>) -> Result<(), String> {
 }
 
 /// What the example that measures prints.
-fn measure(root: &Path) -> Result<String, String> {
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(root).args([
-        "run",
-        "--quiet",
-        "--release",
-        "-p",
-        "fleuve-sketch",
-        "--example",
-        "distinct_errors",
-    ]);
-    let output = command.output().map_err(|e| format!("cargo does not start: {e}"))?;
+fn measure() -> Result<String, String> {
+    let output =
+        crate::bench::sketch_example("distinct_errors").output().map_err(|e| format!("cargo does not start: {e}"))?;
     match output.status.success() {
         true => String::from_utf8(output.stdout).map_err(|e| format!("distinct_errors: {e}")),
         false => Err(format!("distinct_errors failed: {}", String::from_utf8_lossy(&output.stderr))),
