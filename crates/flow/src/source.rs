@@ -93,8 +93,8 @@ pub trait Source: Send + Sync {
     }
 
     /// Whether a chunk can be read again without reading what comes before it.
-    fn seekable(&self) -> bool {
-        true
+    fn seekable(&self) -> Result<bool> {
+        Ok(true)
     }
 
     /// The run before had read everything, and this one goes on with it: what has appeared since is to be read, too. Called

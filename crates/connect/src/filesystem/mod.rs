@@ -250,9 +250,9 @@ impl Source for FileSource {
     }
 
     /// The middle of a compressed file is found from its beginning only.
-    fn seekable(&self) -> bool {
-        let mut state = self.state.lock();
-        self.list(&mut state).is_ok() && !self.files().all().iter().any(|file| self.files().is_compressed(file))
+    fn seekable(&self) -> Result<bool> {
+        self.list(&mut self.state.lock())?;
+        Ok(!self.files().all().iter().any(|file| self.files().is_compressed(file)))
     }
 
     fn splits(&self) -> Vec<String> {

@@ -38,8 +38,12 @@ impl Shuffled {
     /// # Errors
     /// E210, if the table does not end or its blocks cannot be read one without the others.
     pub fn new(inner: Arc<dyn Source>, table: &str, seed: u64) -> Result<Self> {
-        if !inner.bounded() || !inner.seekable() {
-            let why = if inner.bounded() { "can only be read from its beginning" } else { "does not end" };
+        let why = match (inner.bounded(), inner.seekable()?) {
+            (false, _) => Some("does not end"),
+            (true, false) => Some("can only be read from its beginning"),
+            (true, true) => None,
+        };
+        if let Some(why) = why {
             let error = Error::unsupported("E210", format!("`{table}` {why}, so it cannot be read in random order"));
             return Err(error.with_hint("SELECT ONLINE is for stored data: files that are not compressed, and topics"));
         }
@@ -166,8 +170,8 @@ mod tests {
 
         fn subscribe(&self, _: Waker) {}
 
-        fn seekable(&self) -> bool {
-            self.seekable
+        fn seekable(&self) -> Result<bool> {
+            Ok(self.seekable)
         }
     }
 
