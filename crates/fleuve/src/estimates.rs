@@ -8,18 +8,14 @@ use arrow::util::display::ArrayFormatter;
 use comfy_table::{CellAlignment, Table, presets};
 use crossterm::{cursor, queue, terminal};
 use fleuve_base::{Error, Result};
-use fleuve_flow::Batch;
 
-use crate::output::{cell, cell_options, io_error};
+use crate::output::{cell, cell_options, io_error, terminal_size};
 
 /// Characters of a bar.
 const BAR: usize = 24;
 
 /// Lines that are left for the header, the note below, and what stands beside the picture.
 const LINES_KEPT: usize = 5;
-
-/// What is assumed of a terminal that does not tell its size: columns and lines.
-const USUAL_SIZE: (u16, u16) = (100, 40);
 
 /// What is shown of a column, or of the three columns of an estimate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,14 +50,10 @@ impl Estimates {
         Estimates { names, shown, scales, lines: 0 }
     }
 
-    /// Draws the estimates of an epoch in place of those before.
-    pub fn take(&mut self, batches: &[Batch], out: &mut dyn Write) -> Result<()> {
-        let Some(rows) = batches.iter().rfind(|batch| batch.num_rows() > 0 && batch.weight(0) > 0) else {
-            return Ok(());
-        };
-        let (width, height) = terminal::size().unwrap_or(USUAL_SIZE);
-        let room = usize::from(height).saturating_sub(LINES_KEPT).max(1);
-        let picture = self.paint(&rows.columns, usize::from(width), room)?;
+    /// Draws estimates in place of those before.
+    pub fn take(&mut self, rows: &RecordBatch, out: &mut dyn Write) -> Result<()> {
+        let (width, height) = terminal_size();
+        let picture = self.paint(rows, width, height.saturating_sub(LINES_KEPT).max(1))?;
         self.draw(&picture, out).map_err(|e| io_error(&e))
     }
 

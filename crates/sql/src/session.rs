@@ -111,7 +111,7 @@ impl Session {
             Statement::Insert(inserts) => self.insert(inserts).map(Outcome::Pipeline),
             Statement::Query(query) => self.query(query).map(Outcome::Query),
             Statement::Online(query) => self.online(query).map(Outcome::Query),
-            Statement::Control(control, _) => Ok(Outcome::Control(control.clone())),
+            Statement::Control(control) => Ok(Outcome::Control(control.clone())),
             Statement::Explain(what) => self.explain(what).map(Outcome::Explain),
         }
         .map_err(|error| {

@@ -310,7 +310,13 @@ fn reads_topic(pipeline: &Pipeline) -> bool {
 }
 
 /// Where the rows of a query go.
-enum Screen {
+struct Screen {
+    /// Each epoch's estimates stand for themselves: they replace all before them, and their groups tell which is which.
+    online: bool,
+    view: View,
+}
+
+enum View {
     /// One after the other.
     Rows(Presenter, Box<dyn Printer>),
     /// One picture, which changes.
@@ -326,35 +332,40 @@ impl Screen {
         let (sink, input) = sink.ok_or_else(|| Error::internal("a query has a sink"))?;
         let online = pipeline.nodes.iter().any(|node| matches!(node.operator, Operator::Online(_)));
         if online && matches!(format, Format::Table) && std::io::stdout().is_terminal() {
-            return Ok(Screen::Estimates(Estimates::new(&sink.schema)));
+            return Ok(Screen { online, view: View::Estimates(Estimates::new(&sink.schema)) });
         }
-        // Each estimate stands for itself: which one it replaces its group tells.
         let changelog = input.changelog == Changelog::Retract && !online;
         let presenter = Presenter::new(&sink.schema, changelog, sink.upsert_key.clone());
         let printer = output::query_printer(format, presenter.schema())?;
-        Ok(Screen::Rows(presenter, printer))
+        Ok(Screen { online, view: View::Rows(presenter, printer) })
     }
 
     /// Shows the rows of an epoch.
     fn take(&mut self, batches: &[fleuve_flow::Batch], out: &mut dyn Write) -> Result<()> {
-        match self {
-            Screen::Rows(presenter, printer) => {
+        let batches = if self.online { latest(batches) } else { batches };
+        match &mut self.view {
+            View::Rows(presenter, printer) => {
                 for rows in presenter.present(batches)? {
                     printer.print(&rows, out)?;
                 }
             }
-            Screen::Estimates(estimates) => estimates.take(batches, out)?,
+            View::Estimates(estimates) => batches.iter().try_for_each(|rows| estimates.take(&rows.columns, out))?,
         }
         out.flush().map_err(|e| io_error(&e))
     }
 
     fn finish(&mut self, out: &mut dyn Write) -> Result<()> {
-        match self {
-            Screen::Rows(_, printer) => printer.finish(out)?,
-            Screen::Estimates(_) => {}
+        if let View::Rows(_, printer) = &mut self.view {
+            printer.finish(out)?;
         }
         out.flush().map_err(|e| io_error(&e))
     }
+}
+
+/// The estimates of an epoch, without those that they replace; none if the epoch has none.
+fn latest(batches: &[fleuve_flow::Batch]) -> &[fleuve_flow::Batch] {
+    let come = batches.iter().rfind(|batch| batch.num_rows() > 0 && batch.weight(0) > 0);
+    come.map(std::slice::from_ref).unwrap_or_default()
 }
 
 /// Shows rows until the query ends or is stopped.

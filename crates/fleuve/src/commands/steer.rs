@@ -66,12 +66,13 @@ fn read_lines() -> Receiver<String> {
 
 fn controls(line: &str) -> Result<Vec<Control>> {
     let mut session = Session::new();
+    let statements = session.parse(line)?;
     let control = |statement: &_| match session.execute(statement)? {
         Outcome::Control(control) => Ok(control),
         _ => Err(Error::input("E001", "while a SELECT ONLINE runs, only its groups can be steered")
             .with_hint("SET RATE OF 'group' = 3, or STOP GROUP 'group'")),
     };
-    Session::new().parse(line)?.iter().map(control).collect()
+    statements.iter().map(control).collect()
 }
 
 fn send(handle: &Handle, control: &Control) -> Result<()> {

@@ -82,9 +82,8 @@ impl Presenter {
     /// The rows of one epoch.
     pub fn present(&self, batches: &[Batch]) -> Result<Vec<RecordBatch>> {
         if !self.changelog {
-            // What is shown without its changes is what comes.
-            let come = batches.iter().filter(|b| b.num_rows() > 0 && b.weight(0) > 0);
-            return come.map(|b| self.renamed(b.columns.columns().to_vec(), b.num_rows())).collect();
+            let renamed = batches.iter().map(|b| self.renamed(b.columns.columns().to_vec(), b.num_rows()));
+            return renamed.collect();
         }
         let Some(all) = changes::concat(batches)? else { return Ok(vec![]) };
         let (rows, ops) = changes::order(&all, self.upsert_key.as_deref())?;
@@ -125,6 +124,13 @@ pub fn say(text: impl AsRef<str>) -> Result<()> {
 pub fn cell(formatter: &arrow::util::display::ArrayFormatter<'_>, column: &ArrayRef, row: usize) -> String {
     use arrow::array::Array;
     if column.is_null(row) { "NULL".to_owned() } else { formatter.value(row).to_string() }
+}
+
+/// Columns and lines of the terminal; what is usual, if it does not tell.
+pub fn terminal_size() -> (usize, usize) {
+    const USUAL: (u16, u16) = (100, 40);
+    let (width, height) = crossterm::terminal::size().unwrap_or(USUAL);
+    (usize::from(width), usize::from(height))
 }
 
 /// How cells are written: timestamps as SQL has them.

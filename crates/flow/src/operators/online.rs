@@ -10,7 +10,7 @@ mod tally;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Float64Type, Int64Type, Schema, SchemaRef};
 use fleuve_base::{Error, Result};
 use fleuve_functions::aggregate::AggregateSet;
 use fleuve_plan::{AggregateCall, OnlineAggregate, OnlineUnit};
@@ -204,23 +204,11 @@ fn count_and_sum(call: &AggregateCall, types: &[DataType]) -> [AggregateCall; 2]
     let count = of("count", DataType::Int64);
     let Some(arg) = call.args.first().filter(|_| call.function != "count") else { return [count.clone(), count] };
     let data_type = match &types[*arg] {
-        decimal if decimal.is_decimal() => call.data_type.clone(),
+        DataType::Decimal128(_, scale) => DataType::Decimal128(DECIMAL128_MAX_PRECISION, *scale),
         integer if integer.is_integer() => DataType::Int64,
         _ => DataType::Float64,
     };
-    let data_type = match (call.function.as_str(), data_type) {
-        ("avg", DataType::Decimal128(_, _)) => widest_sum(&types[*arg]),
-        (_, other) => other,
-    };
     [count, of("sum", data_type)]
-}
-
-/// The type of the sum of decimals.
-fn widest_sum(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::Decimal128(_, scale) => DataType::Decimal128(38, *scale),
-        other => other.clone(),
-    }
 }
 
 fn as_doubles(values: &ArrayRef) -> Result<Float64Array> {

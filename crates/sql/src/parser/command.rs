@@ -73,21 +73,19 @@ fn online(cursor: &mut Cursor<'_>) -> Result<Statement> {
 
 /// Reads `STOP GROUP group`.
 fn stop_group(cursor: &mut Cursor<'_>) -> Result<Statement> {
-    let start = cursor.next_span().0;
     cursor.expect_words(&["STOP", "GROUP"])?;
-    let group = group(cursor)?;
-    Ok(Statement::Control(Control::StopGroup { group }, (start, cursor.last_end())))
+    Ok(Statement::Control(Control::StopGroup { group: group(cursor)? }))
 }
 
 /// Reads `RATE OF group = rate`.
-fn rate(cursor: &mut Cursor<'_>, start: usize) -> Result<Statement> {
+fn rate(cursor: &mut Cursor<'_>) -> Result<Statement> {
     cursor.expect_words(&["RATE", "OF"])?;
     let group = group(cursor)?;
     cursor.expect(&Token::Eq)?;
     let value = setting_value(cursor)?;
     let rate = value.value.trim().parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.0);
     match rate {
-        Some(rate) => Ok(Statement::Control(Control::SetRate { group, rate }, (start, cursor.last_end()))),
+        Some(rate) => Ok(Statement::Control(Control::SetRate { group, rate })),
         None => {
             Err(Error::input("E019", format!("a group's rate is a number from 0 on, not `{}`", value.value.trim()))
                 .at(fleuve_base::Place::sql(value.span.0, value.span.1)))
@@ -260,10 +258,9 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
 
 /// Reads `SET`, `SET 'key' = 'value'` or `SET key = value`.
 fn set(cursor: &mut Cursor<'_>) -> Result<Statement> {
-    let start = cursor.next_span().0;
     cursor.expect_words(&["SET"])?;
     if cursor.at_words(&["RATE", "OF"]) {
-        return rate(cursor, start);
+        return rate(cursor);
     }
     if matches!(cursor.peek(), Token::SemiColon | Token::EOF) {
         return Ok(Statement::Show(Show::Settings));

@@ -45,8 +45,8 @@ pub enum Statement {
     Query(Box<ast::Query>),
     /// `SELECT ONLINE …`, without that word.
     Online(Box<ast::Query>),
-    /// `SET RATE OF group = rate`, `STOP GROUP group`, and where it stands.
-    Control(Control, ByteSpan),
+    /// `SET RATE OF group = rate`, `STOP GROUP group`.
+    Control(Control),
     /// `EXPLAIN`.
     Explain(Box<Explain>),
     /// `SET 'key' = 'value'`.

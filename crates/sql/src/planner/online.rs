@@ -159,12 +159,12 @@ impl<'p> Shape<'p> {
     /// The plan that reads block by block.
     fn in_blocks(&self, plain: &Pipeline, online: OnlineSettings) -> Result<Vec<Node>> {
         let mut nodes = vec![self.shuffled(plain.settings.seed), blocks()];
+        let mut input = 0;
         for node in self.before {
-            let input = if nodes.len() == 2 { 0 } else { nodes.len() - 1 };
-            nodes.push(with_block(node, input, nodes[input].schema.fields().len() - 1)?);
+            nodes.push(with_block(node, input, last_column(&nodes[input]))?);
+            input = nodes.len() - 1;
         }
-        let input = if nodes.len() == 2 { 0 } else { nodes.len() - 1 };
-        let block = nodes[input].schema.fields().len() - 1;
+        let block = last_column(&nodes[input]);
         nodes.push(self.online(self.calls, online, OnlineUnit::Blocks { block }, vec![input, 1]));
         self.ended(nodes)
     }
@@ -275,6 +275,10 @@ fn selected(after: &[Node], width: usize) -> Result<Vec<usize>> {
         other => Err(refused(&format!("with an expression over aggregates ({other})"))),
     };
     projection.iter().map(column).collect()
+}
+
+fn last_column(node: &Node) -> usize {
+    node.schema.fields().len() - 1
 }
 
 fn appended(schema: &Schema) -> Arc<Schema> {

@@ -15,16 +15,13 @@ use serde_json::Value;
 
 use super::feed::{Feed, Fresh, answering};
 use crate::live::{clock_text, short};
-use crate::output::io_error;
+use crate::output::{io_error, terminal_size};
 
 /// Rows of each list at most.
 const ROWS_MAX: usize = 6;
 
 /// Lines of the picture that hold no row: the title, three headers, blank lines, the footer.
 const LINES_WITHOUT_ROWS: usize = 10;
-
-/// What is assumed of a terminal that does not tell: columns and lines.
-const USUAL_SIZE: (u16, u16) = (100, 40);
 
 /// The demo's picture.
 pub struct View {
@@ -102,8 +99,8 @@ impl View {
         if self.picture.is_empty() {
             execute!(out, terminal::EnterAlternateScreen, cursor::Hide)?;
         }
-        let (width, height) = terminal::size().unwrap_or(USUAL_SIZE);
-        self.picture = self.paint(handles, feed, usize::from(width), usize::from(height));
+        let (width, height) = terminal_size();
+        self.picture = self.paint(handles, feed, width, height);
         execute!(out, cursor::MoveTo(0, 0))?;
         for line in self.picture.lines() {
             execute!(out, terminal::Clear(terminal::ClearType::CurrentLine))?;
