@@ -1,10 +1,11 @@
 //! A data directory with a log, and pipelines that are started and stopped in it.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fleuve_base::{Env, Result};
 use fleuve_connect::StandardConnectors;
@@ -90,10 +91,20 @@ impl World {
 
     /// Goes on with the data as a power cut would leave it now.
     pub fn cut_power(&mut self) {
-        // What a running pipeline still delivers has not happened; and of what has, the log knew before.
-        self.net = self.net.as_it_is();
+        let (running, begun) = (self.net.clone(), Instant::now());
         let copy = self.dir.path().join("data after the cut");
-        copy_directory(&self.data, &copy);
+        loop {
+            // What a running pipeline still delivers has not happened; and of what has, the log knew before.
+            self.net = running.as_it_is();
+            let before = stamps(&self.data);
+            copy_directory(&self.data, &copy);
+            // Files that were copied while others were written are of no one moment.
+            if stamps(&self.data) == before {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the data directory is never at rest");
+            std::fs::remove_dir_all(&copy).expect("is removed");
+        }
         self.data = copy;
     }
 
@@ -116,6 +127,19 @@ pub fn topic(log: &Log, name: &str) -> Vec<(Option<String>, Option<String>)> {
         Ok(ControlFlow::Continue(()))
     })
     .expect("the topic is there");
+    found
+}
+
+/// Size and time of every file below a directory.
+fn stamps(directory: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).expect("is there") {
+        let (path, about) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?))).expect("is there");
+        match about.is_dir() {
+            true => found.extend(stamps(&path)),
+            false => drop(found.insert(path, (about.len(), about.modified().expect("has a time")))),
+        }
+    }
     found
 }
 
