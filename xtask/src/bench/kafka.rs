@@ -4,11 +4,10 @@
 //! append, and Kafka as it comes, which leaves the records to the operating system. The driver shares the machine with the
 //! broker, so the broker's own CPU time tells more than the throughput of small records.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
+use super::ceiling;
 use super::driver::{Driver, figure};
 use super::process::{binary, cpu, memory};
 use super::{flag, number};
@@ -23,9 +22,6 @@ const LATENCY: (u64, u64) = (20, 1_000);
 
 /// The memory that Kafka's own start script gives it, and its collector.
 const KAFKA_MACHINE: [&str; 4] = ["-Xmx1G", "-Xms1G", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"];
-
-/// Written to the disk to find its ceiling.
-const CEILING_BYTES: usize = 512 << 20;
 
 /// How long a broker is left alone before its memory is read.
 const IDLE: Duration = Duration::from_secs(2);
@@ -61,7 +57,7 @@ struct Row {
 pub fn run(options: &Options) -> Result<(), String> {
     let ours = options.binary.clone().map_or_else(binary, Ok)?;
     let driver = Driver::compile()?;
-    println!("the disk alone: {:.0} MB/s written and synced by the MiB", ceiling()?);
+    println!("{}", ceiling::measure()?);
     let starts: [(&str, Start<'_>); 3] = [
         ("fleuve", &|| Broker::fleuve(Some(&ours))),
         ("kafka-fsync", &|| reference::start_with(&KAFKA_MACHINE, "log.flush.interval.messages=1\n")),
@@ -101,11 +97,10 @@ fn shown(values: &[f64]) -> String {
 /// Everything about one broker.
 fn measure(driver: &Driver, start: Start<'_>, rounds: u64) -> Result<Vec<Row>, String> {
     let mut rows = vec![];
-    let begun = Instant::now();
     let broker = start()?;
     let pid = broker.pid().ok_or("the broker is not a process of ours")?;
     driver.run(&["first", &broker.bootstrap, "first", "100"])?;
-    row(&mut rows, "start to the first acknowledged record, ms".to_owned(), begun.elapsed().as_secs_f64() * 1e3);
+    row(&mut rows, "start to the first acknowledged record, ms".to_owned(), broker.age().as_secs_f64() * 1e3);
     std::thread::sleep(IDLE);
     let mebibytes = |kind: &str| memory(pid, kind).map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20));
     row(&mut rows, "resident memory idle, MiB".to_owned(), mebibytes("VmRSS:"));
@@ -163,23 +158,4 @@ impl Load {
         }
         Ok(())
     }
-}
-
-/// Megabytes a second that the disk takes if every MiB is synced.
-fn ceiling() -> Result<f64, String> {
-    let path = std::env::temp_dir().join("fleuve-bench-ceiling");
-    let measured = write_synced(&path).map_err(|e| format!("{}: {e}", path.display()));
-    let _ = std::fs::remove_file(&path);
-    measured
-}
-
-fn write_synced(path: &Path) -> std::io::Result<f64> {
-    let block = vec![0x5a_u8; 1 << 20];
-    let mut file = File::create(path)?;
-    let begun = Instant::now();
-    for _ in 0..CEILING_BYTES / block.len() {
-        file.write_all(&block)?;
-        file.sync_data()?;
-    }
-    Ok(CEILING_BYTES as f64 / begun.elapsed().as_secs_f64() / 1e6)
 }

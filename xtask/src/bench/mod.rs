@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::files;
 
+mod ceiling;
 mod driver;
 mod flink;
 mod kafka;

@@ -25,17 +25,18 @@ pub struct Broker {
     log: Option<PathBuf>,
     /// What it printed.
     out: Option<PathBuf>,
+    begun: Instant,
 }
 
 impl Broker {
     /// One that is already there.
     pub fn external(bootstrap: &str) -> Self {
-        Self { bootstrap: bootstrap.to_owned(), process: None, log: None, out: None }
+        Self { bootstrap: bootstrap.to_owned(), process: None, log: None, out: None, begun: Instant::now() }
     }
 
-    /// A process of ours that already listens.
-    pub fn started(bootstrap: String, process: Child, log: PathBuf) -> Self {
-        Self { bootstrap, process: Some(process), log: Some(log), out: None }
+    /// A process of ours that was started at `begun` and already listens.
+    pub fn started(bootstrap: String, process: Child, log: PathBuf, begun: Instant) -> Self {
+        Self { bootstrap, process: Some(process), log: Some(log), out: None, begun }
     }
 
     /// Our binary, over an empty directory.
@@ -48,9 +49,10 @@ impl Broker {
         let (out, log) = (home.join("stdout.log"), home.join("stderr.log"));
         let mut command = Command::new(binary);
         command.arg("serve").arg("--data").arg(home.join("data")).args(arguments);
+        let begun = Instant::now();
         let mut process = spawn(&mut command, &out, &log)?;
         match wait_for(&mut process, || listener(&files::text(&out), "kafka")) {
-            Some(bootstrap) => Ok(Self { bootstrap, process: Some(process), log: Some(log), out: Some(out) }),
+            Some(bootstrap) => Ok(Self { bootstrap, process: Some(process), log: Some(log), out: Some(out), begun }),
             None => {
                 let _ = process.kill();
                 Err(format!("{} serve does not listen:\n{}\n{}", binary.display(), run::tail(&out), run::tail(&log)))
@@ -66,6 +68,11 @@ impl Broker {
     /// The process's number, if it was started here.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
+    }
+
+    /// How long ago its process was started.
+    pub fn age(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     /// How it ended, if it did by itself.

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use super::broker::{self, Broker};
 use super::project::{self, KAFKA};
@@ -46,10 +47,11 @@ pub fn start_in(home: &Path, setup: &Setup<'_>) -> Result<Broker, String> {
     format(java(&libs, home, setup.machine), &properties, setup.users)?;
     let log = home.join("stderr.log");
     let mut command = java(&libs, home, setup.machine);
+    let begun = Instant::now();
     let mut process = broker::spawn(command.arg("kafka.Kafka").arg(&properties), &home.join("stdout.log"), &log)?;
     let bootstrap = format!("127.0.0.1:{port}");
     match broker::wait_for(&mut process, || TcpStream::connect(&bootstrap).ok()) {
-        Some(_) => Ok(Broker::started(bootstrap, process, log)),
+        Some(_) => Ok(Broker::started(bootstrap, process, log, begun)),
         None => {
             let _ = process.kill();
             Err(format!("Kafka does not listen:\n{}\n{}", run::tail(&home.join("stdout.log")), run::tail(&log)))

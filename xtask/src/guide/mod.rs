@@ -8,6 +8,8 @@ mod chart;
 mod online;
 mod picture;
 mod point;
+mod run;
+mod streams;
 
 use point::Point;
 
@@ -32,14 +34,15 @@ pub fn make(root: &Path, measured: Option<&str>) -> Result<(), String> {
     write(&chapter.with_extension("svg"), &picture::draw(&points))
 }
 
-/// Draws what the binary answers: the pictures of the chapter on online aggregation. The optimised binary is built if none is named.
+/// Draws what the binary answers: the pictures of the chapters on online aggregation and on summaries of streams. The optimised binary is built if none is named.
 ///
 /// # Errors
 /// If the binary cannot be built or run.
 pub fn pictures(root: &Path, binary: Option<&str>) -> Result<(), String> {
     let binary =
         binary.map_or_else(crate::bench::binary, |path| std::path::absolute(path).map_err(|e| e.to_string()))?;
-    online::make(root, &binary)
+    online::make(root, &binary)?;
+    streams::make(root, &binary)
 }
 
 /// What the example that measures prints.

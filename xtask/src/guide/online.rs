@@ -1,13 +1,13 @@
 //! The pictures of the chapter on online aggregation: the real binary over the purchases, asked as the chapter asks.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
 
 use serde_json::Value;
 
 use super::chart::{Axis, COLOURS, Chart};
+use super::run::{Run, number};
 
 /// The purchases as the chapter declares them.
 const TABLE: &str = "CREATE TABLE purchases (customer BIGINT, `date` DATE, cds INT, dollars DOUBLE, \
@@ -28,52 +28,11 @@ const CHANGED_AT: u64 = 20_000;
 /// # Errors
 /// If the binary cannot be run, or does not print what it should.
 pub(super) fn make(root: &Path, binary: &Path) -> Result<(), String> {
-    let dir = std::env::temp_dir().join(format!("fleuve-guide-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let unpacked = Command::new("gzip").args(["-dc"]).arg(root.join("examples/data/purchases.csv.gz")).output();
-    let unpacked = unpacked.map_err(|e| format!("gzip does not start: {e}"))?;
-    let write = |path: &Path, bytes: &[u8]| std::fs::write(path, bytes).map_err(|e| format!("{}: {e}", path.display()));
-    write(&dir.join("purchases.csv"), &unpacked.stdout)?;
-    let run = Run { binary, dir: &dir };
-    let guide = root.join("docs/guide");
-    write(&guide.join("online.svg"), shrinking(&run)?.as_bytes())?;
-    write(&guide.join("histogram.svg"), histogram(&run)?.as_bytes())?;
-    write(&guide.join("stride.svg"), stride(&run)?.as_bytes())?;
-    std::fs::remove_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))
-}
-
-/// Where the binary is run.
-struct Run<'a> {
-    binary: &'a Path,
-    dir: &'a Path,
-}
-
-impl Run<'_> {
-    /// What a script prints; `look` sees each row as it comes, and may write to standard input.
-    fn rows(&self, script: &str, mut look: impl FnMut(&Value, &mut ChildStdin)) -> Result<Vec<Value>, String> {
-        let mut command = Command::new(self.binary);
-        command.args(["sql", "--format", "json", "--data", "data", "-c", &format!("{TABLE}{script}")]);
-        command.current_dir(self.dir).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|e| format!("{} does not start: {e}", self.binary.display()))?;
-        let (Some(stdout), Some(mut stdin)) = (child.stdout.take(), child.stdin.take()) else {
-            return Err("no pipes".to_owned());
-        };
-        let mut rows = vec![];
-        for line in BufReader::new(stdout).lines() {
-            let line = line.map_err(|e| e.to_string())?;
-            let row = serde_json::from_str(&line).map_err(|e| format!("{line}: {e}"))?;
-            look(&row, &mut stdin);
-            rows.push(row);
-        }
-        match child.wait().map_err(|e| e.to_string())?.success() {
-            true => Ok(rows),
-            false => Err(format!("{script} has failed")),
-        }
-    }
-}
-
-fn number(row: &Value, name: &str) -> Option<f64> {
-    row[name].as_f64()
+    let run = Run::new(root, binary, TABLE)?;
+    run.unpack("purchases.csv")?;
+    run.draw("online.svg", &shrinking(&run)?)?;
+    run.draw("histogram.svg", &histogram(&run)?)?;
+    run.draw("stride.svg", &stride(&run)?)
 }
 
 /// The estimate and its interval against the share that was read.

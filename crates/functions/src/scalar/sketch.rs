@@ -8,9 +8,10 @@ use datafusion_common::Result;
 use fleuve_sketch::distinct::{AmsF0, Bjkst, Hll, THETA_LG_K, ThetaSet};
 use fleuve_sketch::estimate::Estimate;
 use fleuve_sketch::frequency::{CountMin, CountSketch};
-use fleuve_sketch::membership::Bloom;
+use fleuve_sketch::membership::{Bloom, Cuckoo};
 use fleuve_sketch::moment::AmsF2;
 use fleuve_sketch::quantile::{Kll, TDigest};
+use fleuve_sketch::window::ExponentialHistogram;
 
 use super::args::Args;
 use super::function::{Param, Returns, Spec};
@@ -108,6 +109,24 @@ pub(super) static FUNCTIONS: &[Spec] = &[
     })
     .can_fail()
     .doc("BLOOM_CONTAINS(sketch, x)", "false only if x never came to a BLOOM_SKETCH", NO_EXAMPLE),
+    Spec::new("cuckoo_contains", SKETCH_AND_ITEM, Returns::Boolean, |args| {
+        let contained = with_items(args, |bytes, items, row| {
+            let sketch = Cuckoo::from_bytes(bytes)?;
+            Ok(with_item!(items, row, item => sketch.contains(item)))
+        })?;
+        Ok(Arc::new(BooleanArray::from(contained)))
+    })
+    .can_fail()
+    .doc("CUCKOO_CONTAINS(sketch, x)", "false only if x is not in a CUCKOO_SKETCH", NO_EXAMPLE),
+    Spec::new("exp_histogram_estimate", SKETCH, Returns::Double, |args| {
+        values(args, |bytes| Ok(ExponentialHistogram::from_bytes(bytes)?.recent()))
+    })
+    .can_fail()
+    .doc(
+        "EXP_HISTOGRAM_ESTIMATE(sketch)",
+        "the rows within the window of an EXP_HISTOGRAM_SKETCH before its newest time",
+        NO_EXAMPLE,
+    ),
 ];
 
 /// An argument of stored summaries.

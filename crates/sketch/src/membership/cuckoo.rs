@@ -21,6 +21,13 @@ const KIND: [u8; 2] = *b"CK";
 const VERSION: u8 = 1;
 const WHAT: &str = "stored cuckoo filter";
 
+/// Where an item lies in a [`Cuckoo`] filter of some size and seed: all that the filter knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CuckooPlace {
+    bucket: u32,
+    print: u16,
+}
+
 /// A set that may take a strange item for its own, and never its own for a stranger, and from which items can be removed.
 ///
 /// An item has a fingerprint of 16 bits and two buckets of four; each bucket follows from the other and the fingerprint. A
@@ -84,6 +91,12 @@ impl Cuckoo {
         (print, first as usize & self.mask())
     }
 
+    /// Where an item lies in filters of this size and seed.
+    pub fn place_of<I: Item + ?Sized>(&self, item: &I) -> CuckooPlace {
+        let (print, bucket) = self.home(item);
+        CuckooPlace { bucket: bucket as u32, print }
+    }
+
     /// The other bucket of a fingerprint.
     fn other(&self, bucket: usize, print: u16) -> usize {
         let mut state = u64::from(print);
@@ -106,8 +119,15 @@ impl Cuckoo {
     /// # Errors
     /// If the filter is full; it is left as it was.
     pub fn insert<I: Item + ?Sized>(&mut self, item: &I) -> Result<()> {
-        let (print, bucket) = self.home(item);
-        self.place(print, bucket)
+        self.insert_at(self.place_of(item))
+    }
+
+    /// Adds the item of a place, which has to be one of filters of this size and seed.
+    ///
+    /// # Errors
+    /// If the filter is full; it is left as it was.
+    pub fn insert_at(&mut self, place: CuckooPlace) -> Result<()> {
+        self.place(place.print, place.bucket as usize & self.mask())
     }
 
     /// Adds items.
@@ -148,14 +168,24 @@ impl Cuckoo {
 
     /// Whether an item may have been added.
     pub fn contains<I: Item + ?Sized>(&self, item: &I) -> bool {
-        let (print, bucket) = self.home(item);
+        self.contains_at(self.place_of(item))
+    }
+
+    /// [`Cuckoo::contains`] of the item of a place, which has to be one of filters of this size and seed.
+    pub fn contains_at(&self, place: CuckooPlace) -> bool {
+        let (print, bucket) = (place.print, place.bucket as usize & self.mask());
         self.bucket(bucket).contains(&print) || self.bucket(self.other(bucket, print)).contains(&print)
     }
 
     /// Takes out an item that has been added, once, and tells whether something was there. Never remove what was not added: it may be
     /// another item's fingerprint.
     pub fn remove<I: Item + ?Sized>(&mut self, item: &I) -> bool {
-        let (print, bucket) = self.home(item);
+        self.remove_at(self.place_of(item))
+    }
+
+    /// [`Cuckoo::remove`] of the item of a place, which has to be one of filters of this size and seed.
+    pub fn remove_at(&mut self, place: CuckooPlace) -> bool {
+        let (print, bucket) = (place.print, place.bucket as usize & self.mask());
         let other = self.other(bucket, print);
         let removed = self.swap(bucket, print, 0) || self.swap(other, print, 0);
         self.len -= u64::from(removed);
@@ -177,12 +207,27 @@ impl Cuckoo {
     /// # Errors
     /// If the other one has another size or seed, or if this one gets full; it is left as it was.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
+        self.take(other, |_, _| true)
+    }
+
+    /// Adds those items of another filter that are not in this one. Nothing may be removed from either later: both may have had it.
+    ///
+    /// # Errors
+    /// As [`Cuckoo::merge`].
+    pub fn union(&mut self, other: &Self) -> Result<()> {
+        self.take(other, |own, place| !own.contains_at(place))
+    }
+
+    fn take(&mut self, other: &Self, wanted: fn(&Self, CuckooPlace) -> bool) -> Result<()> {
         if (self.seed, self.lg_buckets) != (other.seed, other.lg_buckets) {
             return Err(invalid("cuckoo filters of another size or seed cannot be merged"));
         }
         let mut merged = self.clone();
-        for (place, print) in other.places.iter().enumerate().filter(|(_, print)| **print != 0) {
-            merged.place(*print, place / BUCKET)?;
+        for (nth, print) in other.places.iter().enumerate().filter(|(_, print)| **print != 0) {
+            let place = CuckooPlace { bucket: (nth / BUCKET) as u32, print: *print };
+            if wanted(&merged, place) {
+                merged.insert_at(place)?;
+            }
         }
         *self = merged;
         Ok(())
@@ -284,6 +329,8 @@ mod tests {
             let mut merged = filter.empty();
             merged.merge(&read).unwrap();
             prop_assert!((0..30i64).all(|item| model[item as usize] == 0 || merged.contains(&item)));
+            prop_assert_eq!(merged.len(), filter.len());
+            merged.union(&read).unwrap();
             prop_assert_eq!(merged.len(), filter.len());
         }
 

@@ -9,4 +9,4 @@ mod bloom;
 mod cuckoo;
 
 pub use bloom::{BLOOM_BYTES_MAX, BLOOM_HASHES_MAX, Bloom};
-pub use cuckoo::{CUCKOO_ITEMS_MAX, Cuckoo};
+pub use cuckoo::{CUCKOO_ITEMS_MAX, Cuckoo, CuckooPlace};

@@ -163,6 +163,21 @@ impl ExponentialHistogram {
         Estimate { value: total - oldest / 2.0, low: total - oldest + 1.0, high: total }
     }
 
+    /// How many items came within the window that ends with the newest of them: [`ExponentialHistogram::estimate`] of that time.
+    pub fn recent(&self) -> Estimate {
+        self.estimate(self.newest)
+    }
+
+    /// The time of the newest item.
+    pub fn newest(&self) -> Option<i64> {
+        (self.newest > i64::MIN).then_some(self.newest)
+    }
+
+    /// The length of the window.
+    pub fn window(&self) -> i64 {
+        self.window
+    }
+
     /// Adds the buckets of another summary, each as so many items of its newest item's time.
     ///
     /// # Errors

@@ -108,6 +108,27 @@ fn any_number_of_workers_gives_the_same() {
     }
 }
 
+/// An exponential histogram keeps its promise by how many rows come within a day of the newest; rows that are taken back leave a cuckoo filter.
+#[test]
+fn recent_rows_and_removable_sets() {
+    let recent = "SELECT g, APPROX_COUNT_RECENT(ts, INTERVAL '1' DAY, 0.1), EXP_HISTOGRAM_ESTIMATE(EXP_HISTOGRAM_SKETCH(ts, INTERVAL '1' DAY, 0.1)) \
+                  FROM t GROUP BY g";
+    // Each item comes to several rows of one group; the filter of the last answer has no group but that of the greatest sum.
+    let removable = "SELECT CUCKOO_CONTAINS(s, 'item 0'), CUCKOO_CONTAINS(s, 'item 9'), CUCKOO_CONTAINS(s, 'item 701') \
+                     FROM (SELECT CUCKOO_SKETCH(latest, 100) AS s FROM (SELECT MAX(item) AS latest FROM t WHERE id < 700 GROUP BY g))";
+    for workers in [1, 2, 4] {
+        let found = bounded("g STRING, a BIGINT, b DOUBLE", recent, workers);
+        assert_eq!(found.len(), 3);
+        for row in found {
+            let counts: Vec<f64> = row.split(',').skip(1).map(|n| n.trim().parse().expect("a number")).collect();
+            // 720 rows come within a day, a third of them to each group.
+            assert!(counts.iter().all(|count| (count - 240.0).abs() <= 24.0 + 0.5), "{row}");
+        }
+        let answer = bounded("a BOOLEAN, b BOOLEAN, c BOOLEAN", removable, workers);
+        assert_eq!(answer, ["false,false,false"], "{workers} workers");
+    }
+}
+
 /// Quantiles and frequent items depend on how epochs are cut, and so on the workers; they stay within their bounds.
 #[test]
 fn what_depends_on_order_stays_within_its_bounds() {

@@ -23,11 +23,15 @@ pub enum ConstantKind {
     Count,
     /// A string.
     Text,
+    /// An INTERVAL longer than nothing, of days or less.
+    Interval,
 }
 
-/// The values of a call's constant arguments, in the order of its [`Constant`]s, and then the seed.
+/// The values of a call's constant arguments, in the order of its [`Constant`]s, then the seed; and whether rows may be taken back.
 #[derive(Debug, Clone, Copy)]
 pub struct Constants<'a> {
+    /// The input may take back rows that it has brought.
+    pub retracts: bool,
     function: &'a str,
     declared: &'a [Constant],
     values: &'a [Literal],
@@ -38,8 +42,8 @@ impl<'a> Constants<'a> {
     ///
     /// # Errors
     /// If there are too few or too many, or one is of another kind.
-    pub fn new(function: &'a str, declared: &'a [Constant], values: &'a [Literal]) -> Result<Self> {
-        let constants = Constants { function, declared, values };
+    pub fn new(function: &'a str, declared: &'a [Constant], values: &'a [Literal], retracts: bool) -> Result<Self> {
+        let constants = Constants { retracts, function, declared, values };
         let needed = declared.iter().filter(|constant| !constant.optional).count();
         if values.is_empty() || !(needed..=declared.len()).contains(&(values.len() - 1)) {
             return Err(Error::internal(format!("{function} has {} parameters", values.len())));
@@ -59,6 +63,7 @@ impl<'a> Constants<'a> {
             ConstantKind::Number => (number(value).is_some(), "a number"),
             ConstantKind::Count => (count(value).is_some(), "a whole number from 1 on"),
             ConstantKind::Text => (matches!(value.value, Value::String(_)), "a string"),
+            ConstantKind::Interval => (interval(value).is_some(), "an INTERVAL of days, hours, minutes or seconds"),
         };
         if fits {
             return Ok(());
@@ -88,6 +93,11 @@ impl<'a> Constants<'a> {
             Value::String(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// The interval of this name in nanoseconds, if it was given.
+    pub fn interval(&self, name: &str) -> Option<i128> {
+        self.find(name).and_then(interval)
     }
 
     /// A number that must have been given.
@@ -123,6 +133,17 @@ fn number(value: &Literal) -> Option<f64> {
 fn count(value: &Literal) -> Option<u64> {
     match value.value {
         Value::Int(number) if value.data_type.is_integer() && number > 0 => Some(number as u64),
+        _ => None,
+    }
+}
+
+/// Nanoseconds; nothing if the length depends on the month.
+fn interval(value: &Literal) -> Option<i128> {
+    const DAY: i128 = 86_400_000_000_000;
+    match value.value {
+        Value::Interval { months: 0, days, nanos } => {
+            Some(i128::from(days) * DAY + i128::from(nanos)).filter(|length| *length > 0)
+        }
         _ => None,
     }
 }

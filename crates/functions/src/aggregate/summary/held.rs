@@ -54,6 +54,11 @@ impl<S: Summary> Groups<S> {
         self.slots.slot(group).get_or_insert_with(|| self.empty.empty())
     }
 
+    /// The summary of nothing that all are like.
+    pub(super) fn empty(&self) -> &S {
+        &self.empty
+    }
+
     /// The answers of groups.
     pub(super) fn evaluate(&self, groups: &[u32]) -> Result<ArrayRef> {
         (self.answer)(&mut self.slots.of(groups))

@@ -48,8 +48,8 @@ pub(super) trait Ordered: Summary {
     /// What waits for the end of its epoch.
     type Item: Ord + Send + std::fmt::Debug;
 
-    /// The item of a row.
-    fn item(items: &Items, row: usize) -> Self::Item;
+    /// The item of a row that came `weight` times. The weight is 1 unless the summary is one that can take rows back.
+    fn item(&self, items: &Items, row: usize, weight: i64) -> Self::Item;
 
     /// Adds items, which are in order.
     fn add_sorted(&mut self, items: &mut dyn Iterator<Item = Self::Item>) -> Result<()>;

@@ -7,10 +7,12 @@
 //! **Invariants.** A group's summary has seen the rows of the group and nothing else; what it was merged from does not show
 //! where its documentation says so.
 
+mod bag;
 pub mod constants;
 mod held;
 pub(crate) mod items;
 mod kinds;
+mod recent;
 mod slots;
 mod sorted;
 mod spec;

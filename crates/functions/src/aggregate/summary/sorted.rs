@@ -32,7 +32,10 @@ impl<S: Ordered> Accumulator for Sorted<S> {
     fn update(&mut self, rows: &Rows<'_>) -> Result<()> {
         self.groups.grow(rows.total_groups);
         let items = S::read(&rows.args[0])?;
-        rows.each(rows.valid().as_ref(), |row, group, _| self.waiting.push((group as u32, S::item(&items, row))));
+        let (empty, waiting) = (self.groups.empty(), &mut self.waiting);
+        rows.each(rows.valid().as_ref(), |row, group, weight| {
+            waiting.push((group as u32, empty.item(&items, row, weight)));
+        });
         Ok(())
     }
 
@@ -104,7 +107,7 @@ impl Summary for Kll<f64> {
 impl Ordered for Kll<f64> {
     type Item = Float;
 
-    fn item(items: &Items, row: usize) -> Float {
+    fn item(&self, items: &Items, row: usize, _weight: i64) -> Float {
         Float(items.float(row))
     }
 
@@ -148,7 +151,7 @@ impl Summary for TDigest {
 impl Ordered for TDigest {
     type Item = Float;
 
-    fn item(items: &Items, row: usize) -> Float {
+    fn item(&self, items: &Items, row: usize, _weight: i64) -> Float {
         Float(items.float(row))
     }
 
@@ -216,7 +219,7 @@ impl<T: Kept> Summary for SpaceSaving<T> {
 impl<T: Kept> Ordered for SpaceSaving<T> {
     type Item = T;
 
-    fn item(items: &Items, row: usize) -> T {
+    fn item(&self, items: &Items, row: usize, _weight: i64) -> T {
         T::kept(items, row)
     }
 
@@ -235,7 +238,12 @@ impl<T: Kept> Ordered for SpaceSaving<T> {
 }
 
 /// Merges a summary into another, which becomes the very same if it is empty.
-fn take_over<S>(own: &mut S, other: S, empty: impl Fn(&S) -> bool, merge: fn(&mut S, &S) -> Result<()>) -> Result<()> {
+pub(super) fn take_over<S>(
+    own: &mut S,
+    other: S,
+    empty: impl Fn(&S) -> bool,
+    merge: fn(&mut S, &S) -> Result<()>,
+) -> Result<()> {
     if empty(own) {
         *own = other;
         return Ok(());

@@ -19,6 +19,8 @@ pub enum Takes {
     Number,
     /// Two columns of numbers.
     Numbers,
+    /// One column of TIMESTAMP or TIMESTAMP_LTZ.
+    Time,
     /// Summaries that were stored, as BYTES.
     Stored,
 }
@@ -105,6 +107,7 @@ impl Spec {
         let null = *data_type == DataType::Null;
         match self.takes {
             Takes::Item => Items::takes(data_type),
+            Takes::Time => matches!(data_type, DataType::Timestamp(..)) || null,
             Takes::Number | Takes::Numbers => data_type.is_numeric() || null,
             Takes::Stored => (is_bytes(data_type) && data_type.is_binary()) || null,
         }
@@ -127,7 +130,7 @@ impl Spec {
             let types = columns.iter().map(DataType::to_string).collect::<Vec<_>>().join(", ");
             return Err(Error::input("E020", format!("{name} cannot take values of type {types}")));
         }
-        let constants = Constants::new(self.name, self.constants, parameters);
+        let constants = Constants::new(self.name, self.constants, parameters, retracts);
         let made = constants.and_then(|constants| (self.create)(columns, &constants));
         // A constant out of its range: the message says what it has to be, the hint where it stands.
         made.map_err(|error| if error.hint().is_none() { error.with_hint(self.usage) } else { error })

@@ -11,11 +11,14 @@ use fleuve_sketch::membership::Bloom;
 use fleuve_sketch::moment::AmsF2;
 use fleuve_sketch::quantile::{KLL_K_DEFAULT, Kll, TDIGEST_K_DEFAULT, TDigest};
 use fleuve_sketch::statistics::{Moments, Pairs};
+use fleuve_sketch::window::ExponentialHistogram;
 
 use super::super::accumulator::Accumulator;
+use super::bag::Bag;
 use super::constants::{Constant, ConstantKind, Constants};
 use super::held::{Answer, Groups, Held, big_int, double, itself};
 use super::kinds::{Ordered, Unordered};
+use super::recent;
 use super::sorted::{Sorted, kll};
 use super::spec::{Create, Returns, Spec, Takes};
 use super::stored::Merged;
@@ -30,6 +33,7 @@ const TOP: Constant = Constant { name: "k", kind: ConstantKind::Count, optional:
 const SHARE: Constant = Constant { name: "share", kind: ConstantKind::Number, optional: false };
 const ITEMS: Constant = Constant { name: "items", kind: ConstantKind::Count, optional: false };
 const WRONG: Constant = Constant { name: "wrong", kind: ConstantKind::Number, optional: false };
+const WINDOW: Constant = Constant { name: "window", kind: ConstantKind::Interval, optional: false };
 const METHOD: Constant = Constant { name: "method", kind: ConstantKind::Text, optional: true };
 
 /// The summary of this canonical name.
@@ -111,6 +115,36 @@ pub const SUMMARIES: &[Spec] = &[
         Ok(held(Bloom::new(constants.seed(), items, constants.needed("wrong")?)?, itself()))
     }),
     merges("bloom_merge", "BLOOM_MERGE(sketch)", |_, _| Ok(Box::new(Merged::<Bloom>::new()))),
+    retractable(stores("cuckoo_sketch", "CUCKOO_SKETCH(x, items)", &[ITEMS], |_, constants| {
+        Ok(sorted(Bag::new(constants)?, itself()))
+    })),
+    merges("cuckoo_merge", "CUCKOO_MERGE(sketch)", |_, _| Ok(Box::new(Merged::<Bag>::new()))),
+    Spec {
+        takes: Takes::Time,
+        returns: Returns::BigInt,
+        ..estimate(
+            "approx_count_recent",
+            "APPROX_COUNT_RECENT(time, window, error)",
+            "the rows within a window before the newest time (Datar, Gionis, Indyk, Motwani 2002)",
+            &[WINDOW, ERROR],
+            |columns, constants| {
+                let count = |s: Option<&ExponentialHistogram>| Some(s.map_or(0, |s| s.recent().value.round() as i64));
+                Ok(sorted(recent::create(&columns[0], constants)?, big_int(count)))
+            },
+        )
+    },
+    Spec {
+        takes: Takes::Time,
+        ..stores(
+            "exp_histogram_sketch",
+            "EXP_HISTOGRAM_SKETCH(time, window, error)",
+            &[WINDOW, ERROR],
+            |columns, constants| Ok(sorted(recent::create(&columns[0], constants)?, itself())),
+        )
+    },
+    merges("exp_histogram_merge", "EXP_HISTOGRAM_MERGE(sketch)", |_, _| {
+        Ok(Box::new(Merged::<ExponentialHistogram>::new()))
+    }),
     Spec {
         returns: Returns::Top,
         ..estimate(

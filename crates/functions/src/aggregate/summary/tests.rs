@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, UInt32Type};
+use arrow::datatypes::{DataType, IntervalUnit, TimeUnit, UInt32Type};
 use fleuve_plan::{AggregateCall, Literal, Value};
 use fleuve_sketch::random::Generator;
 
@@ -14,14 +14,15 @@ use super::{ConstantKind, SUMMARIES, Spec, Takes};
 const GROUPS: u32 = 3;
 const ROWS: u32 = 3_000;
 
-/// Columns of the rows: integers, floats, texts, each with some NULLs.
+/// Columns of the rows: integers, floats, texts, times, each with some NULLs.
 fn columns() -> Vec<ArrayRef> {
     let mut random = Generator::new(5);
     let mut number = |null: u64| (!random.next_u64().is_multiple_of(null)).then(|| random.below(900) as i64 - 400);
     let integers: Int64Array = (0..ROWS).map(|_| number(10)).collect();
     let floats: Float64Array = (0..ROWS).map(|_| number(20).map(|n| n as f64 / 8.0)).collect();
     let texts: StringArray = (0..ROWS).map(|_| number(9).map(|n| format!("t{n}"))).collect();
-    vec![Arc::new(integers), Arc::new(floats), Arc::new(texts)]
+    let times: TimestampMillisecondArray = (0..ROWS).map(|_| number(8).map(|n| n * 1_000)).collect();
+    vec![Arc::new(integers), Arc::new(floats), Arc::new(texts), Arc::new(times)]
 }
 
 fn groups() -> Vec<u32> {
@@ -33,7 +34,12 @@ fn parameters(spec: &Spec) -> Vec<Literal> {
     let float = |value| Literal { data_type: DataType::Float64, value: Value::Float(value) };
     let given = spec.constants.iter().filter(|constant| !constant.optional);
     let value = |constant: &super::Constant| match (constant.kind, constant.name) {
+        (ConstantKind::Count, "items") => Literal { data_type: DataType::Int64, value: Value::Int(5_000) },
         (ConstantKind::Count, _) => Literal { data_type: DataType::Int64, value: Value::Int(20) },
+        (ConstantKind::Interval, _) => Literal {
+            data_type: DataType::Interval(IntervalUnit::MonthDayNano),
+            value: Value::Interval { months: 0, days: 0, nanos: 60_000_000_000 },
+        },
         (_, "error" | "wrong") => float(0.1),
         _ => float(0.75),
     };
@@ -48,6 +54,7 @@ fn calls(retractable: bool) -> Vec<AggregateCall> {
             Takes::Item => vec![vec![0], vec![1], vec![2]],
             Takes::Number => vec![vec![0], vec![1]],
             Takes::Numbers => vec![vec![0, 1], vec![1, 0]],
+            Takes::Time => vec![vec![3]],
             Takes::Stored => vec![],
         };
         let types: Vec<DataType> = columns().iter().map(|column| column.data_type().clone()).collect();
@@ -138,7 +145,15 @@ fn parts_give_what_the_whole_gives() {
         own.settle().expect("settles");
         merged.merge(&[0, 1, 2], 3, &own.save(&[0, 1, 2]).expect("is saved")).expect("is merged");
     }
-    let ordered = ["approx_top_k", "approx_percentile", "kll_sketch", "tdigest_sketch"];
+    let ordered = [
+        "approx_top_k",
+        "approx_percentile",
+        "kll_sketch",
+        "tdigest_sketch",
+        "cuckoo_sketch",
+        "approx_count_recent",
+        "exp_histogram_sketch",
+    ];
     for ((left, right), call) in answers(&whole).iter().zip(&answers(&merged)).zip(calls(false)) {
         if !ordered.contains(&call.function.as_str()) {
             assert_eq!(left, right, "{} over {:?}", call.function, call.args);
@@ -164,7 +179,11 @@ fn rows_taken_back_leave_no_trace() {
 #[test]
 fn what_cannot_take_rows_back_refuses_to() {
     for spec in SUMMARIES.iter().filter(|spec| !spec.retractable) {
-        let columns = if spec.takes == Takes::Stored { [DataType::Binary] } else { [DataType::Int64] };
+        let columns = match spec.takes {
+            Takes::Stored => [DataType::Binary],
+            Takes::Time => [DataType::Timestamp(TimeUnit::Millisecond, None)],
+            _ => [DataType::Int64],
+        };
         let error = spec.create(&columns, &parameters(spec), true).expect_err(spec.name);
         assert_eq!(error.code(), "E206", "{}", spec.name);
     }
@@ -176,8 +195,8 @@ fn groups_without_rows_count_nothing() {
     add(&mut set, &[], 1, None);
     set.settle().expect("settles");
     for (answer, call) in answers(&set).iter().zip(calls(false)) {
-        let zero =
-            matches!(call.function.as_str(), "ams_f0" | "ams_f2" | "bjkst" | "approx_count_distinct" | "regr_count");
+        let zero = ["ams_f0", "ams_f2", "bjkst", "approx_count_distinct", "approx_count_recent", "regr_count"]
+            .contains(&call.function.as_str());
         assert_eq!(answer.null_count(), if zero { 0 } else { 3 }, "{}", call.function);
     }
 }
