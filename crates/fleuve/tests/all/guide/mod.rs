@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The chapters whose SQL is run.
-const CHAPTERS: &[&str] = &["distinct-counts.md", "online-aggregation.md"];
+const CHAPTERS: &[&str] = &["distinct-counts.md", "online-aggregation.md", "streams.md"];
 
 const FENCE: &str = "```";
 
