@@ -43,15 +43,28 @@ pub enum OnlineMethod {
     Deterministic,
 }
 
-/// The least and the greatest value of a column, known beforehand.
+/// The least and the greatest value of a column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OnlineBounds {
     /// The column's name, for messages.
     pub column: String,
-    /// The least value.
-    pub low: f64,
-    /// The greatest value.
-    pub high: f64,
+    /// Where they come from.
+    pub from: BoundsFrom,
+}
+
+/// Where the bounds of a column come from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum BoundsFrom {
+    /// They are known beforehand.
+    Known {
+        /// The least value.
+        low: f64,
+        /// The greatest value.
+        high: f64,
+    },
+    /// One row of an input (its number among the node's inputs): the least and the greatest value, two DOUBLEs, NULL if
+    /// there is none.
+    Input(usize),
 }
 
 /// The unit in which the rows of an [`OnlineAggregate`] were drawn.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fleuve_base::limits::WORKERS_MAX;
 use fleuve_base::{Error, Result, nearest};
-use fleuve_plan::{OnlineBounds, OnlineMethod, Settings};
+use fleuve_plan::{BoundsFrom, OnlineBounds, OnlineMethod, Settings};
 
 /// A setting: its name, what values it takes, and what it is for.
 #[derive(Debug, Clone, Copy)]
@@ -279,7 +279,7 @@ fn online_bounds(text: &str) -> std::result::Result<Vec<OnlineBounds>, String> {
         if low > high {
             return Err(format!("{low} is greater than {high}"));
         }
-        Ok(OnlineBounds { column: column.to_owned(), low, high })
+        Ok(OnlineBounds { column: column.to_owned(), from: BoundsFrom::Known { low, high } })
     };
     text.split(',').map(one).collect()
 }
@@ -488,6 +488,26 @@ mod tests {
                 .starts_with("error[E019]: 'table.local-time-zone' takes a time zone")
         );
         assert!(error("pipeline.memory-limit", "99999999 tb").starts_with("error[E019]"));
+    }
+
+    #[test]
+    fn methods_and_bounds_of_estimates() {
+        let mut settings = SessionSettings::default();
+        settings.set("online.method", "Hoeffding").expect("a method");
+        settings.set("online.bounds", "dollars 0 1500, cds -1 1e2").expect("bounds");
+        let (online, known) = (settings.online(), |low, high| BoundsFrom::Known { low, high });
+        let bounds = |column: &str, from| OnlineBounds { column: column.to_owned(), from };
+        assert_eq!(online.method, OnlineMethod::Conservative);
+        assert_eq!(online.bounds, [bounds("dollars", known(0.0, 1500.0)), bounds("cds", known(-1.0, 100.0))]);
+        for (wrong, detail) in [
+            ("dollars 0", "`dollars 0` is not of that form"),
+            ("dollars 0 many", "`many` is no number"),
+            ("dollars 0 inf", "`inf` is no number"),
+            ("dollars 5 1", "5 is greater than 1"),
+        ] {
+            let error = settings.set("online.bounds", wrong).expect_err("a wrong setting");
+            assert_eq!((error.code(), error.detail()), ("E019", Some(detail)));
+        }
     }
 
     #[test]

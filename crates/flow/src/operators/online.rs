@@ -19,7 +19,7 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Float64Type, Int64Typ
 use fleuve_base::{Error, Result};
 use fleuve_functions::aggregate::AggregateSet;
 use fleuve_plan::{AggregateCall, OnlineAggregate, OnlineUnit};
-use fleuve_sketch::online::{BlocksRead, Scope};
+use fleuve_sketch::online::{BlocksRead, Method, Part, Scope};
 use fleuve_state::key_table::KeyTable;
 
 use super::keyed_state::{arrow_error, output_batch, select, types_of};
@@ -126,7 +126,7 @@ impl Online {
         self.groups.resize(total, fresh);
         self.exact.update(&groups, total, batch.columns(), None)?;
         let values = self.measures.iter().map(|measure| measure.values(batch)).collect::<Result<Vec<_>>>()?;
-        self.claims.iter().zip(&values).try_for_each(|(claim, values)| claim.check(values, batch.num_rows()))?;
+        self.claims.iter_mut().zip(&values).try_for_each(|(claim, values)| claim.check(values, batch.num_rows()))?;
         match (self.spec.unit, &mut self.sample) {
             (OnlineUnit::Rows { population }, _) => self.add_drawn(batch, population, &groups, &values),
             (OnlineUnit::Blocks { block }, _) => {
@@ -235,11 +235,14 @@ impl Online {
         {
             return Ok([Some(population); 3]);
         }
-        let estimate = group.known[at].estimate(measure, &frame, &self.claims[at])?;
+        let (claim, confidence) = (&self.claims[at], self.spec.confidence);
+        let method = claim.method().unwrap_or(Method::LargeSample { confidence });
+        let estimate = group.known[at].estimate(measure, &frame, method, confidence)?;
         let known = measure.is_count() || (count > 0.0 && (self.sample.is_none() || group.known[at].has_rows()));
         // As many as were seen there are for certain.
         let least = if measure.is_count() && self.sample.is_none() { count } else { f64::NEG_INFINITY };
-        let bounded = |end: f64| (known && end.is_finite()).then_some(end);
+        let is_claimed = known && claim.method().is_some();
+        let bounded = |end: f64| (is_claimed && end.is_finite()).then_some(end);
         Ok([known.then_some(estimate.value), bounded(estimate.low.max(least)), bounded(estimate.high)])
     }
 }
@@ -272,13 +275,15 @@ fn doubles(values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
 
 impl EpochOperator for Online {
     fn apply(&mut self, info: &EpochInfo, inputs: &mut [Vec<Batch>], output: &mut Vec<Batch>) -> Result<()> {
-        let (rows, blocks) = inputs.split_at_mut(1);
         if !self.share.owns(0) {
-            let astray = rows.iter().chain(blocks.iter()).any(|batches| !batches.is_empty());
+            let astray = inputs.iter().any(|batches| !batches.is_empty());
             return if astray { Err(Error::internal("rows of key group 0 went astray")) } else { Ok(()) };
         }
-        blocks.iter_mut().for_each(|batches| self.add_blocks(&std::mem::take(batches)));
-        for batch in rows[0].drain(..).filter(|batch| batch.num_rows() > 0) {
+        self.claims.iter_mut().try_for_each(|claim| claim.learn(inputs))?;
+        if let (OnlineUnit::Blocks { .. }, Some(blocks)) = (self.spec.unit, inputs.get_mut(1)) {
+            self.add_blocks(&std::mem::take(blocks));
+        }
+        for batch in inputs[0].drain(..).filter(|batch| batch.num_rows() > 0) {
             self.add_rows(&batch.columns)?;
         }
         self.settle(info.last)?;
@@ -296,7 +301,7 @@ impl EpochOperator for Online {
 
     fn stats(&self) -> OperatorStats {
         let group_bytes = size_of::<Group>() + self.measures.len() * size_of::<Known>();
-        let tally_bytes = self.tallies.len() * self.measures.len() * size_of::<fleuve_sketch::online::Part>();
+        let tally_bytes = self.tallies.len() * self.measures.len() * size_of::<Part>();
         let table_bytes = self.table.as_ref().map_or(0, KeyTable::bytes);
         OperatorStats {
             late_rows: 0,

@@ -356,6 +356,7 @@ fn routes(operator: &Operator) -> Vec<Route> {
         Operator::Join { left_keys, right_keys, .. } | Operator::WindowJoin { left_keys, right_keys, .. } => {
             vec![keyed(left_keys), keyed(right_keys)]
         }
+        Operator::Online(online) => vec![Route::To(0); 2 + online.bounds.len()],
         _ => vec![Route::To(0); 2],
     }
 }

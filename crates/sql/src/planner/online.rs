@@ -35,7 +35,7 @@ const FUNCTIONS: [&str; 7] = ["count", "sum", "avg", "var_pop", "var_samp", "std
 /// What [`plan_query`](super::plan_query) refuses; E201, if it is not one GROUP BY over one table.
 pub fn plan_online(catalog: &Catalog, settings: &Settings, online: OnlineSettings, query: &Query) -> Result<Pipeline> {
     let plain = super::plan_query(catalog, settings, query)?;
-    let shape = Shape::of(&plain)?;
+    let shape = Shape::of(catalog, &plain)?;
     let nodes = match (shape.sampled(&online)?, shape.index(catalog)) {
         (Some(sampled), _) => sampled,
         (None, Some(index)) => shape.strided(index, &plain, &online)?,
@@ -55,6 +55,7 @@ fn refused(what: &str) -> Error {
 
 /// The parts of the ordinary plan: a source, projections, the aggregate, the select list, the sink.
 struct Shape<'p> {
+    catalog: &'p Catalog,
     source: &'p Node,
     spec: &'p SourceSpec,
     before: &'p [Node],
@@ -67,7 +68,7 @@ struct Shape<'p> {
 }
 
 impl<'p> Shape<'p> {
-    fn of(pipeline: &'p Pipeline) -> Result<Self> {
+    fn of(catalog: &'p Catalog, pipeline: &'p Pipeline) -> Result<Self> {
         let nodes = &pipeline.nodes;
         let in_line = |(id, node): (usize, &Node)| node.inputs.iter().copied().eq(id.checked_sub(1));
         if !nodes.iter().enumerate().all(in_line) {
@@ -93,7 +94,7 @@ impl<'p> Shape<'p> {
         }
         aggregates.iter().try_for_each(check_call)?;
         let selected = selected(after, nodes[at].schema.fields().len())?;
-        Ok(Shape { source, spec, before, aggregate: &nodes[at], keys, calls: aggregates, selected, sink })
+        Ok(Shape { catalog, source, spec, before, aggregate: &nodes[at], keys, calls: aggregates, selected, sink })
     }
 
     /// The index on the grouping columns, if there is one.
@@ -158,7 +159,9 @@ impl<'p> Shape<'p> {
             upsert_key: None,
             ..self.source.clone()
         };
-        self.ended(vec![source, self.online(&calls, online, unit, vec![0])?])
+        let mut nodes = vec![source];
+        self.online(&mut nodes, &calls, online, unit, vec![0])?;
+        self.ended(nodes)
     }
 
     /// The plan that reads block by block.
@@ -170,7 +173,7 @@ impl<'p> Shape<'p> {
             input = nodes.len() - 1;
         }
         let block = last_column(&nodes[input]);
-        nodes.push(self.online(self.calls, online, OnlineUnit::Blocks { block }, vec![input, 1])?);
+        self.online(&mut nodes, self.calls, online, OnlineUnit::Blocks { block }, vec![input, 1])?;
         self.ended(nodes)
     }
 
@@ -204,13 +207,15 @@ impl<'p> Shape<'p> {
         Node { operator: Operator::Source(spec), schema, upsert_key: None, ..self.source.clone() }
     }
 
+    /// Adds the aggregate that estimates, and where it has bounds of values from.
     fn online(
         &self,
+        nodes: &mut Vec<Node>,
         calls: &[AggregateCall],
         online: &OnlineSettings,
         unit: OnlineUnit,
-        inputs: Vec<NodeId>,
-    ) -> Result<Node> {
+        mut inputs: Vec<NodeId>,
+    ) -> Result<()> {
         let key_fields = self.aggregate.schema.fields().iter().take(self.keys.len()).cloned();
         let call_fields = (0..self.calls.len()).flat_map(|call| estimate_fields(&format!("#{call}")));
         let spec = OnlineAggregate {
@@ -219,16 +224,17 @@ impl<'p> Shape<'p> {
             unit,
             confidence: online.confidence,
             method: online.method,
-            bounds: self.bounds(online)?,
+            bounds: self.bounds(online, nodes, &mut inputs)?,
             interval_ms: online.interval_ms,
         };
-        Ok(Node {
+        nodes.push(Node {
             operator: Operator::Online(Box::new(spec)),
             inputs,
             schema: Arc::new(Schema::new(key_fields.chain(call_fields).chain(seen_fields()).collect::<Vec<_>>())),
             changelog: Changelog::Retract,
             upsert_key: Some((0..self.keys.len()).collect()),
-        })
+        });
+        Ok(())
     }
 
     /// The select list over the estimates: three columns for each aggregate, and at the end how much was read.

@@ -5,7 +5,6 @@ use fleuve_plan::OnlineUnit;
 use fleuve_sketch::estimate::Estimate;
 use fleuve_sketch::online::{Blocks, BlocksRead, Chance, Drawn, DrawnFrom, Method, Part, Rows, Scope};
 
-use super::bounds::Claim;
 use super::tally::Measure;
 
 /// An estimate's three columns.
@@ -97,11 +96,11 @@ impl Known {
     ///
     /// # Errors
     /// E304, if the confidence is not between 0 and 1, or a value was outside the bounds.
-    pub fn estimate(&self, measure: &Measure, frame: &Frame<'_>, claim: &Claim) -> Result<Estimate> {
+    pub fn estimate(&self, measure: &Measure, frame: &Frame<'_>, method: Method, confidence: f64) -> Result<Estimate> {
         let estimate = match (self, frame) {
-            (Known::Blocks(blocks), Frame::Blocks(read)) => of_blocks(blocks, measure, read, claim)?,
-            (Known::Rows(rows), Frame::Rows(scope)) => of_rows(rows, measure, *scope, claim)?,
-            (Known::Drawn(drawn), Frame::Sample(from)) => of_sample(drawn, measure, from, claim.confidence)?,
+            (Known::Blocks(blocks), Frame::Blocks(read)) => of_blocks(blocks, measure, read, method, confidence)?,
+            (Known::Rows(rows), Frame::Rows(scope)) => of_rows(rows, measure, *scope, method, confidence)?,
+            (Known::Drawn(drawn), Frame::Sample(from)) => of_sample(drawn, measure, from, confidence)?,
             _ => Estimate::around(0.0, f64::INFINITY),
         };
         Ok(match measure {
@@ -114,24 +113,28 @@ impl Known {
     }
 }
 
-fn of_blocks(blocks: &Blocks, measure: &Measure, read: &BlocksRead, claim: &Claim) -> Result<Estimate> {
+fn of_blocks(
+    blocks: &Blocks,
+    measure: &Measure,
+    read: &BlocksRead,
+    method: Method,
+    confidence: f64,
+) -> Result<Estimate> {
     match measure {
-        Measure::Count { .. } => blocks.count(read, claim.method),
-        Measure::Sum { .. } => blocks.sum(read, claim.method),
-        Measure::Average { .. } => blocks.average(read, claim.method),
-        Measure::Spread { sample, .. } => blocks.variance(read, *sample, claim.confidence),
+        Measure::Count { .. } => blocks.count(read, method),
+        Measure::Sum { .. } => blocks.sum(read, method),
+        Measure::Average { .. } => blocks.average(read, method),
+        Measure::Spread { sample, .. } => blocks.variance(read, *sample, confidence),
     }
 }
 
-fn of_rows(rows: &Rows, measure: &Measure, scope: Scope, claim: &Claim) -> Result<Estimate> {
-    // Bounds are of the rows that count; of the others it is known that they do not.
-    let method: Method = claim.method;
+fn of_rows(rows: &Rows, measure: &Measure, scope: Scope, method: Method, confidence: f64) -> Result<Estimate> {
     match measure {
         Measure::Count { .. } => rows.count(scope, method),
         Measure::Sum { .. } => rows.sum(scope, method),
         Measure::Average { .. } => rows.average(scope, method),
-        Measure::Spread { sample: true, .. } => rows.variance(scope, claim.confidence),
-        Measure::Spread { sample: false, .. } => rows.variance_population(scope, claim.confidence),
+        Measure::Spread { sample: true, .. } => rows.variance(scope, confidence),
+        Measure::Spread { sample: false, .. } => rows.variance_population(scope, confidence),
     }
 }
 

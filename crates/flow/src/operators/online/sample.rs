@@ -85,8 +85,10 @@ impl Sample {
         let fixed = !matches!(self.unit, SampleUnit::Bernoulli { .. });
         let population = if fixed { Some(self.population.unwrap_or(0)) } else { None };
         let mut from = DrawnFrom::new(population);
-        for key in self.clusters.keys() {
-            if let Some((rows, chance)) = self.cluster(*key) {
+        let mut keys: Vec<i64> = self.clusters.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            if let Some((rows, chance)) = self.cluster(key) {
                 from.add(rows, chance);
             }
         }

@@ -192,9 +192,11 @@ impl Tallies {
         }
     }
 
-    /// Takes everything out: block, group, tally.
+    /// Takes everything out: block, group, tally. In an order of its own, on which the rounding of sums depends.
     pub fn take(&mut self) -> Vec<(i64, u32, Tally)> {
-        self.whole.drain().map(|((block, group), tally)| (block, group, tally)).collect()
+        let mut all: Vec<_> = self.whole.drain().map(|((block, group), tally)| (block, group, tally)).collect();
+        all.sort_unstable_by_key(|(block, group, _)| (*block, *group));
+        all
     }
 
     /// The number of tallies.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::StringArray;
 use arrow::datatypes::Field;
-use fleuve_plan::{OnlineBounds, OnlineMethod, blocks_schema};
+use fleuve_plan::{BoundsFrom, OnlineBounds, OnlineMethod, blocks_schema};
 use fleuve_sketch::index::Shuffle;
 
 use super::*;
@@ -175,7 +175,7 @@ fn blocks_that_are_alike_do_not_hide_the_last_one() {
 /// Hoeffding's intervals cover at least as often, deterministic ones always; what is outside the bounds is named.
 #[test]
 fn bounds_make_intervals_and_are_checked() {
-    let bounds = |low, high| Some(OnlineBounds { column: "x".to_owned(), low, high });
+    let bounds = |low, high| Some(OnlineBounds { column: "x".to_owned(), from: BoundsFrom::Known { low, high } });
     let run = |seed, method, high, look: &mut dyn FnMut(&[(String, Vec<Option<f64>>)])| {
         let aggregates = vec![call("avg", &[1], None), call("sum", &[1], None), call("count", &[1], None)];
         let fields = online(OnlineUnit::Blocks { block: 3 }, aggregates.clone()).output.fields().clone();
@@ -203,22 +203,32 @@ fn bounds_make_intervals_and_are_checked() {
         let least = if method == OnlineMethod::Deterministic { 1.0 } else { 0.9 };
         assert!(holds as f64 >= least * looks as f64, "{holds} of {looks}, {method:?}");
     }
-    let claim = Claim::new(
-        &OnlineAggregate {
-            keys: vec![],
-            aggregates: vec![call("avg", &[1], None)],
-            unit: OnlineUnit::Blocks { block: 3 },
-            confidence: 0.9,
-            method: OnlineMethod::Deterministic,
-            bounds: vec![bounds(0.0, 40.0)],
-            interval_ms: 0,
-        },
-        0,
-    );
+    let (unit, method) = (OnlineUnit::Blocks { block: 3 }, OnlineMethod::Deterministic);
+    let (aggregates, bounds) = (vec![call("avg", &[1], None)], vec![bounds(0.0, 40.0)]);
+    let spec = OnlineAggregate { keys: vec![], aggregates, unit, confidence: 0.9, method, bounds, interval_ms: 0 };
+    let claim = Claim::new(&spec, 0);
     let measure = Measure::new(&call("avg", &[1], None)).unwrap();
     let rows = batch(&[("a", Some(3.0), true), ("a", Some(41.5), true)], &[0, 0]);
-    let error = claim.unwrap().check(&measure.values(&rows.columns).unwrap(), 2).unwrap_err();
+    let values = measure.values(&rows.columns).unwrap();
+    let error = claim.unwrap().check(&values, 2).unwrap_err();
     assert_eq!(error.message(), "`x` has the value 41.5, which is outside its bounds 0 to 40");
+    // Bounds that come later than the values.
+    let bounds = vec![Some(OnlineBounds { column: "x".to_owned(), from: BoundsFrom::Input(1) })];
+    let mut claim = Claim::new(&OnlineAggregate { bounds, ..spec }, 0).unwrap();
+    claim.check(&values, 2).unwrap();
+    assert!(claim.method().is_none());
+    let extremes = |low, high| {
+        let columns = [low, high].map(|end| Arc::new(Float64Array::from(vec![end])) as ArrayRef);
+        Batch::append(RecordBatch::try_from_iter([("low", columns[0].clone()), ("high", columns[1].clone())]).unwrap())
+    };
+    claim.learn(&[vec![], vec![extremes(None, None)]]).unwrap();
+    claim.learn(&[vec![], vec![extremes(Some(3.0), Some(41.5))]]).unwrap();
+    assert_eq!(
+        claim.method(),
+        Some(Method::Deterministic { bounds: fleuve_sketch::online::Bounds::new(3.0, 41.5).unwrap() })
+    );
+    let error = claim.learn(&[vec![], vec![extremes(Some(4.0), Some(41.5))]]).unwrap_err();
+    assert_eq!(error.message(), "`x` has the value 3, which is outside its bounds 4 to 41.5");
 }
 
 #[test]

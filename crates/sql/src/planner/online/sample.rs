@@ -49,7 +49,7 @@ impl Shape<'_> {
         let unit = told.unit.ok_or_else(|| Error::internal("a sample without its chances"))?;
         let mut nodes = told.nodes;
         let input = nodes.len() - 1;
-        nodes.push(self.online(&calls, online, OnlineUnit::Sample(unit), vec![input])?);
+        self.online(&mut nodes, &calls, online, OnlineUnit::Sample(unit), vec![input])?;
         self.ended(nodes).map(Some)
     }
 
