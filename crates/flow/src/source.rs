@@ -92,6 +92,16 @@ pub trait Source: Send + Sync {
             .with_hint("rates are for SELECT ONLINE … GROUP BY the columns of an index"))
     }
 
+    /// How much a range holds, in whatever unit, but as much as it has rows at least: bytes of text, records, rows.
+    fn extent(&self, range: Range) -> Result<u64> {
+        Ok(range.end.saturating_sub(range.start))
+    }
+
+    /// Of a source that is read block by block in random order: what all blocks hold.
+    fn extents(&self) -> Option<Extents> {
+        None
+    }
+
     /// Whether a chunk can be read again without reading what comes before it.
     fn seekable(&self) -> Result<bool> {
         Ok(true)
@@ -112,6 +122,17 @@ pub trait Source: Send + Sync {
     fn lag(&self) -> Option<u64> {
         None
     }
+}
+
+/// What the blocks of a table hold; see [`Source::extent`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extents {
+    /// Their number.
+    pub blocks: u64,
+    /// All of them together.
+    pub all: u64,
+    /// The largest.
+    pub max: u64,
 }
 
 /// Called, from any thread, to wake the workers.

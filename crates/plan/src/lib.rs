@@ -28,7 +28,9 @@ pub mod settings;
 
 pub use connector::{ReadOrder, SinkSpec, SourceSpec, TableOptions, WatermarkSpec, bad_records_schema};
 pub use expr::{BinaryOp, Expr, Literal, Value};
-pub use online::{Control, OnlineAggregate, OnlineUnit, blocks_schema};
+pub use online::{
+    BoundsFrom, Control, OnlineAggregate, OnlineBounds, OnlineMethod, OnlineUnit, SampleUnit, blocks_schema,
+};
 pub use operator::{
     AggregateCall, Interval, JoinKind, Operator, SampleMethod, SortKey, TimeAttribute, Window, WindowInput,
 };

@@ -19,8 +19,8 @@ pub enum Operator {
         /// The source's node, which comes before this one.
         source: NodeId,
     },
-    /// One row for each block that was read of a source in [`ReadOrder::ShuffledBlocks`](crate::ReadOrder): its number, and
-    /// how many blocks there are in all; see [`blocks_schema`](crate::blocks_schema). No input.
+    /// One row for each block that was read of a source in [`ReadOrder::ShuffledBlocks`](crate::ReadOrder): its number and
+    /// size, and those of all blocks; see [`blocks_schema`](crate::blocks_schema). No input.
     Blocks {
         /// The source's node, which comes before this one.
         source: NodeId,
@@ -141,6 +141,10 @@ pub enum Operator {
         seed: u64,
         /// A sample of a fixed size is emitted when the input ends, not as changes on the way.
         at_end: bool,
+        /// It also tells what estimates need: each row has its key as a further column ([`SAMPLE_KEY`](crate::online::SAMPLE_KEY)),
+        /// and, if the sample has a fixed size, the number of the input's rows ([`POPULATION`](crate::online::POPULATION)).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tells: bool,
     },
     /// The first rows of the input in epoch order; ends its pipeline when full, if it is the last operator.
     Limit {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fleuve_base::limits::WORKERS_MAX;
 use fleuve_base::{Error, Result, nearest};
-use fleuve_plan::Settings;
+use fleuve_plan::{BoundsFrom, OnlineBounds, OnlineMethod, Settings};
 
 /// A setting: its name, what values it takes, and what it is for.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,8 @@ pub enum Kind {
     Zone,
     /// A number above 0 and below 1.
     Share,
+    /// Columns, each with its least and greatest value: `dollars 0 1500, cds 1 100`.
+    Bounds,
     /// Any text.
     Text,
     /// One of these, in any case.
@@ -71,6 +73,17 @@ pub const KEYS: &[Key] = &[
         "what hash functions and random choices are drawn from; sketches of one seed can be merged",
     ),
     key("online.confidence", Kind::Share, "how often the truth is to be in the intervals of SELECT ONLINE; 0.95"),
+    key(
+        "online.method",
+        Kind::Choice(&["clt", "hoeffding", "deterministic"]),
+        "how the intervals of SELECT ONLINE are come by: as a rule right (clt, the default), at least as often right as they \
+         claim, always right",
+    ),
+    key(
+        "online.bounds",
+        Kind::Bounds,
+        "least and greatest values of columns, known beforehand, for the last two methods",
+    ),
     key("online.interval", Kind::Duration, "time between the estimates of SELECT ONLINE; 100 ms"),
     key("execution.runtime-mode", Kind::Choice(&["streaming"]), "only streaming"),
     key(
@@ -191,9 +204,16 @@ impl SessionSettings {
         let defaults = OnlineSettings::default();
         let confidence = self.get("online.confidence").and_then(|value| value.parse().ok());
         let interval_ms = self.get("online.interval").and_then(|value| duration(value).ok()).map(millis);
+        let method = match self.get("online.method").map(str::to_lowercase).as_deref() {
+            Some("hoeffding") => OnlineMethod::Conservative,
+            Some("deterministic") => OnlineMethod::Deterministic,
+            _ => OnlineMethod::LargeSample,
+        };
         OnlineSettings {
             confidence: confidence.unwrap_or(defaults.confidence),
             interval_ms: interval_ms.unwrap_or(defaults.interval_ms),
+            method,
+            bounds: self.get("online.bounds").and_then(|text| online_bounds(text).ok()).unwrap_or_default(),
         }
     }
 
@@ -230,18 +250,38 @@ impl SessionSettings {
 }
 
 /// How SELECT ONLINE answers.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OnlineSettings {
     /// `online.confidence`: how often the truth is to be in an interval, above 0 and below 1.
     pub confidence: f64,
     /// `online.interval`: milliseconds between estimates.
     pub interval_ms: u64,
+    /// `online.method`: how intervals are come by.
+    pub method: OnlineMethod,
+    /// `online.bounds`: what is known of columns beforehand.
+    pub bounds: Vec<OnlineBounds>,
 }
 
 impl Default for OnlineSettings {
     fn default() -> Self {
-        OnlineSettings { confidence: 0.95, interval_ms: 100 }
+        OnlineSettings { confidence: 0.95, interval_ms: 100, method: OnlineMethod::LargeSample, bounds: vec![] }
     }
+}
+
+/// Columns with their bounds: `dollars 0 1500, cds 1 100`. The error is what is wrong with the text.
+fn online_bounds(text: &str) -> std::result::Result<Vec<OnlineBounds>, String> {
+    let one = |entry: &str| {
+        let words: Vec<&str> = entry.split_whitespace().collect();
+        let [column, low, high] = words[..] else { return Err(format!("`{}` is not of that form", entry.trim())) };
+        let number = |word: &str| word.parse::<f64>().ok().filter(|value| value.is_finite());
+        let number = |word: &str| number(word).ok_or_else(|| format!("`{word}` is no number"));
+        let (low, high) = (number(low)?, number(high)?);
+        if low > high {
+            return Err(format!("{low} is greater than {high}"));
+        }
+        Ok(OnlineBounds { column: column.to_owned(), from: BoundsFrom::Known { low, high } })
+    };
+    text.split(',').map(one).collect()
 }
 
 /// All settings as text for a terminal: name, values, purpose.
@@ -265,6 +305,7 @@ impl std::fmt::Display for Kind {
             Kind::Bytes => f.write_str("a size such as '8 mb'"),
             Kind::Zone => f.write_str("a time zone such as 'Europe/Berlin'"),
             Kind::Share => f.write_str("a number above 0 and below 1"),
+            Kind::Bounds => f.write_str("columns with bounds such as 'dollars 0 1500, cds 1 100'"),
             Kind::Text => f.write_str("a text"),
             Kind::Choice(choices) => f.write_str(&choices.join(" or ")),
             Kind::Ignored(_) => f.write_str("any value"),
@@ -310,6 +351,11 @@ fn check(key: &Key, value: &str) -> Result<()> {
             Ok(share) if share > 0.0 && share < 1.0 => Ok(()),
             _ => Err(wrong("a number above 0 and below 1".to_owned())),
         },
+        Kind::Bounds => online_bounds(value).map(drop).map_err(|problem| {
+            wrong("columns, each with its least and greatest value".to_owned())
+                .with_detail(problem)
+                .with_hint("for example 'dollars 0 1500, cds 1 100'")
+        }),
         Kind::Text if value.is_empty() => Err(wrong("a text".to_owned())),
         Kind::Text | Kind::Ignored(_) => Ok(()),
     }
@@ -442,6 +488,26 @@ mod tests {
                 .starts_with("error[E019]: 'table.local-time-zone' takes a time zone")
         );
         assert!(error("pipeline.memory-limit", "99999999 tb").starts_with("error[E019]"));
+    }
+
+    #[test]
+    fn methods_and_bounds_of_estimates() {
+        let mut settings = SessionSettings::default();
+        settings.set("online.method", "Hoeffding").expect("a method");
+        settings.set("online.bounds", "dollars 0 1500, cds -1 1e2").expect("bounds");
+        let (online, known) = (settings.online(), |low, high| BoundsFrom::Known { low, high });
+        let bounds = |column: &str, from| OnlineBounds { column: column.to_owned(), from };
+        assert_eq!(online.method, OnlineMethod::Conservative);
+        assert_eq!(online.bounds, [bounds("dollars", known(0.0, 1500.0)), bounds("cds", known(-1.0, 100.0))]);
+        for (wrong, detail) in [
+            ("dollars 0", "`dollars 0` is not of that form"),
+            ("dollars 0 many", "`many` is no number"),
+            ("dollars 0 inf", "`inf` is no number"),
+            ("dollars 5 1", "5 is greater than 1"),
+        ] {
+            let error = settings.set("online.bounds", wrong).expect_err("a wrong setting");
+            assert_eq!((error.code(), error.detail()), ("E019", Some(detail)));
+        }
     }
 
     #[test]

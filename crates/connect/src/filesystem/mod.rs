@@ -314,6 +314,13 @@ impl Source for FileSource {
         self.alarm.subscribe(waker);
     }
 
+    fn extent(&self, range: Range) -> Result<u64> {
+        match self.shape.kind {
+            Kind::Parquet => self.shape.row_group_rows(range),
+            _ => Ok(range.end.saturating_sub(range.start)),
+        }
+    }
+
     fn progress(&self) -> Option<(u64, u64)> {
         let state = self.state.lock();
         if self.monitor.is_some() || !state.listed || self.shape.kind == Kind::Parquet {

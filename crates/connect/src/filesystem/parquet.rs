@@ -29,6 +29,11 @@ impl Shape {
         Ok(Some(Range { split: 0, item: cursor.item, start, end: cursor.position }))
     }
 
+    /// The rows of a row group.
+    pub(super) fn row_group_rows(&self, range: Range) -> Result<u64> {
+        Ok(self.parquet(range.item)?.rows_of(range.start as usize))
+    }
+
     fn parquet(&self, item: u32) -> Result<ParquetReader> {
         let path = self.files.get(item)?.path.display().to_string();
         ParquetReader::open(&*self.files.open(item)?).map_err(|error| error.at(Place::file(path, 0, 0)))

@@ -7,10 +7,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use fleuve_base::{Error, Result};
-use fleuve_flow::source::{Chunk, Claim, Decoded, Decoder, Range, Scan, Source, Waker};
+use fleuve_flow::source::{Chunk, Claim, Decoded, Decoder, Range, Scan, ScanField, Source, Waker};
 use fleuve_plan::SourceSpec;
+use fleuve_plan::online::POPULATION;
 use fleuve_sketch::index::olken::Draws;
 use fleuve_sketch::index::{Shuffle, Tree};
 use parking_lot::Mutex;
@@ -54,6 +55,8 @@ pub(super) struct Drawn {
     pub(super) rows: Vec<u64>,
     /// Draws that were rejected, and made again.
     pub(super) rejected: u64,
+    /// The rows that they were drawn from.
+    population: u64,
 }
 
 impl DrawSource {
@@ -84,19 +87,19 @@ pub(super) fn draw(tree: &Tree, method: &Method) -> Result<Drawn> {
     let mut draws = Draws::new(method.seed);
     let all = 0..if tree.is_empty() { 0 } else { method.rows };
     match (method.replacement, method.rejection) {
-        _ if tree.is_empty() => Ok(Drawn { rows: vec![], rejected: 0 }),
+        _ if tree.is_empty() => Ok(Drawn { rows: vec![], rejected: 0, population: 0 }),
         (true, false) => {
             let rows = all.map(|_| draws.by_rank(tree).map(|entry| entry.row)).collect::<Result<_>>()?;
-            Ok(Drawn { rows, rejected: draws.rejected() })
+            Ok(Drawn { rows, rejected: draws.rejected(), population: tree.len() })
         }
         (true, true) => {
             let rows = all.map(|_| draws.by_rejection(tree).map(|entry| entry.row)).collect::<Result<_>>()?;
-            Ok(Drawn { rows, rejected: draws.rejected() })
+            Ok(Drawn { rows, rejected: draws.rejected(), population: tree.len() })
         }
         (false, false) => {
             let ranks = Shuffle::new(0..tree.len(), method.seed).take(method.rows as usize);
             let rows = ranks.filter_map(|rank| tree.kth(rank)).map(|entry| entry.row);
-            Ok(Drawn { rows: rows.collect(), rejected: 0 })
+            Ok(Drawn { rows: rows.collect(), rejected: 0, population: tree.len() })
         }
         (false, true) => distinct(tree, method.rows, &mut draws),
     }
@@ -120,7 +123,7 @@ fn distinct(tree: &Tree, wanted: u64, draws: &mut Draws) -> Result<Drawn> {
     if leave_out {
         rows = tree.entries(0..tree.len()).map(|entry| entry.row).filter(|row| !known.contains(row)).collect();
     }
-    Ok(Drawn { rows, rejected: draws.rejected() + again })
+    Ok(Drawn { rows, rejected: draws.rejected() + again, population: tree.len() })
 }
 
 impl Source for DrawSource {
@@ -176,14 +179,16 @@ struct DrawDecoder {
 
 impl Decoder for DrawDecoder {
     fn decode(&mut self, chunk: &Chunk, decoded: &mut Decoded) -> Result<()> {
-        let drawn = &self.shape.drawn()?.rows;
-        let rows = drawn.get(chunk.range.start as usize..chunk.range.end as usize);
+        let drawn = self.shape.drawn()?;
+        let rows = drawn.rows.get(chunk.range.start as usize..chunk.range.end as usize);
         let rows = rows.ok_or_else(|| moved(&self.shape.index))?;
         let batch: RecordBatch = self.shape.index.fetch(rows)?;
         decoded.rows += rows.len() as u64;
-        decoded
-            .batches
-            .push(project(&self.shape.scan, rows.len(), |field| batch.column_by_name(name_of(field)?).cloned())?);
+        let population = Int64Array::from_value(drawn.population as i64, rows.len());
+        decoded.batches.push(project(&self.shape.scan, rows.len(), |field| match field {
+            ScanField::Metadata(key) if key == POPULATION => Some(Arc::new(population.clone()) as ArrayRef),
+            field => batch.column_by_name(name_of(field)?).cloned(),
+        })?);
         Ok(())
     }
 }

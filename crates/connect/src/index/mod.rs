@@ -10,6 +10,7 @@ mod cache;
 mod columns;
 mod definition;
 mod draws;
+mod extremes;
 mod histogram;
 mod key;
 mod pages;
@@ -41,6 +42,7 @@ pub(crate) fn open_source(indexes: &Indexes, spec: &SourceSpec, scan: Scan) -> R
     index.catch_up()?;
     Ok(match required(spec, "mode")? {
         "histogram" => Arc::new(histogram::HistogramSource::new(index, scan)?),
+        "extremes" => Arc::new(extremes::ExtremesSource::new(index, scan)),
         "olken" => Arc::new(draws::DrawSource::new(index, spec, scan)?),
         "stride" => {
             let seed = required(spec, "seed")?.parse().map_err(|_| Error::internal("a seed is no number"))?;

@@ -16,6 +16,7 @@ use fleuve_plan::SinkSpec;
 use super::cache::RowCache;
 use super::definition::{pages_topic, rows_topic};
 use super::draws::{Method, draw};
+use super::extremes::extremes;
 use super::*;
 use crate::testing::{READER, memory_env, memory_log, options};
 
@@ -246,4 +247,24 @@ fn keys_of_every_type_keep_the_order_and_come_back() {
     let schema = Arc::new(Schema::new(vec![Field::new("c", list, true)]));
     let definition = Definition { name: "i".to_owned(), table: "t".to_owned(), schema, key: vec![0] };
     assert_eq!(KeyShape::new(&definition).err().map(|error| error.code()), Some("E430"));
+}
+
+/// The least and the greatest key; none of an index without rows.
+#[test]
+fn extremes_are_the_keys_at_the_ends() {
+    let fs = MemoryFs::new();
+    let env = memory_env(&fs);
+    let log = open_log(&env).unwrap();
+    let indexes = Indexes::of(&env, &log);
+    let sink = IndexSink::open(&env, &indexes, &READER, &spec(&[0])).unwrap();
+    let found = || {
+        let index = indexes.open("i").unwrap();
+        index.catch_up().unwrap();
+        extremes(&index).unwrap()
+    };
+    assert_eq!(found(), [None, None]);
+    let mut lane = sink.open(0).unwrap();
+    lane.write(1, vec![rows(7..90)]).unwrap();
+    lane.checkpoint(1).unwrap();
+    assert_eq!(found(), [Some(7.0), Some(89.0)]);
 }

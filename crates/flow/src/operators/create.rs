@@ -48,9 +48,10 @@ pub fn create(
         }
         Operator::Join { .. } => Box::new(Join::new(join_spec(node, inputs)?, context)?),
         Operator::WindowJoin { .. } => Box::new(WindowJoin::new(window_join_spec(node, inputs)?, context)?),
-        Operator::Sample { method, columns, seed, at_end } => {
+        Operator::Sample { method, columns, seed, at_end, tells } => {
             let chances = Chances::new(columns, *seed);
-            Box::new(Reservoir::new(*method, chances, *at_end, output, share)?)
+            let sample = Reservoir::new(*method, chances, *at_end, inputs[0].schema.clone(), share)?;
+            Box::new(if *tells { sample.telling(output) } else { sample })
         }
         Operator::Limit { skip, fetch } => Box::new(Limit::new(*skip, *fetch, output, share)),
         Operator::Sort { keys, skip, fetch } => Box::new(Sort::new(keys, *skip, *fetch, output, share)),

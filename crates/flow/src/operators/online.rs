@@ -2,11 +2,16 @@
 //!
 //! J. M. Hellerstein, P. J. Haas, H. J. Wang (1997), "Online aggregation". What was drawn is a block of rows, or a row: a
 //! group's number of rows in a block and their sum are what varies from one to the next, and blocks without a row of the
-//! group count with zeros ([`Blocks`]). Once everything was read the values are exact: those of the ordinary aggregate.
+//! group count with zeros ([`Blocks`](fleuve_sketch::online::Blocks)). Once everything was read the values are exact: those of the ordinary aggregate.
 //!
 //! All rows come to one worker, as an interval is of all blocks together. Nothing is saved: only queries have it.
 
+mod bounds;
+mod known;
+mod sample;
 mod tally;
+
+use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
 use arrow::compute::cast;
@@ -14,28 +19,36 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Float64Type, Int64Typ
 use fleuve_base::{Error, Result};
 use fleuve_functions::aggregate::AggregateSet;
 use fleuve_plan::{AggregateCall, OnlineAggregate, OnlineUnit};
-use fleuve_sketch::estimate::Estimate;
-use fleuve_sketch::online::{Blocks, Scope};
+use fleuve_sketch::online::{BlocksRead, Method, Part, Scope};
 use fleuve_state::key_table::KeyTable;
 
 use super::keyed_state::{arrow_error, output_batch, select, types_of};
 use crate::batch::Batch;
 use crate::operator::{EpochInfo, EpochOperator, OperatorStats, Share};
-use tally::{Measure, Tallies};
+use bounds::Claim;
+use known::{Ends, Frame, Known};
+use sample::Sample;
+use tally::{Measure, Tallies, Values};
 
 /// The operator.
 #[derive(Debug)]
 pub struct Online {
     spec: OnlineAggregate,
     measures: Vec<Measure>,
+    /// What is claimed of each measure.
+    claims: Vec<Claim>,
     output: SchemaRef,
     /// `None` without keys: all rows belong to group 0.
     table: Option<KeyTable>,
-    /// For each measure its count and its sum, exact.
+    /// For each measure its count and its sum (or itself), exact.
     exact: AggregateSet,
     groups: Vec<Group>,
     /// Blocks that were read; of a group that is drawn row by row see [`Group::population`].
-    scope: Scope,
+    read: BlocksRead,
+    /// The sizes of the epoch's blocks.
+    sizes: HashMap<i64, u64>,
+    /// What is known of the sample, if it is one.
+    sample: Option<Sample>,
     tallies: Tallies,
     /// What was emitted last, and when.
     emitted: Option<(RecordBatch, i64)>,
@@ -45,18 +58,15 @@ pub struct Online {
 }
 
 /// What is known of a group.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Group {
     /// By measure.
-    blocks: Vec<Blocks>,
+    known: Vec<Known>,
     /// Rows drawn.
     seen: u64,
     /// Rows of the group in all, if it is drawn row by row.
     population: u64,
 }
-
-/// An estimate's three columns.
-type Ends = [Option<f64>; 3];
 
 impl Online {
     /// The operator over an input of this schema.
@@ -68,14 +78,21 @@ impl Online {
         let key_types: Vec<DataType> = spec.keys.iter().map(|key| types[*key].clone()).collect();
         let calls: Vec<AggregateCall> = spec.aggregates.iter().flat_map(|call| count_and_sum(call, &types)).collect();
         let measures = spec.aggregates.iter().map(Measure::new).collect::<Result<Vec<_>>>()?;
+        let sample = match spec.unit {
+            OnlineUnit::Sample(unit) => Some(Sample::new(unit)),
+            OnlineUnit::Blocks { .. } | OnlineUnit::Rows { .. } => None,
+        };
         Ok(Online {
             tallies: Tallies::new(measures.len()),
+            claims: (0..measures.len()).map(|at| Claim::new(spec, at)).collect::<Result<_>>()?,
             measures,
             output,
             table: if key_types.is_empty() { None } else { Some(KeyTable::new(&key_types)?) },
             exact: AggregateSet::new(&calls, &types, false, false)?,
             groups: vec![],
-            scope: Scope { seen: 0, population: 0 },
+            read: BlocksRead::new(0, 0, 0),
+            sizes: HashMap::new(),
+            sample,
             emitted: None,
             fresh: false,
             share,
@@ -86,8 +103,15 @@ impl Online {
     /// Takes note of the blocks that were read.
     fn add_blocks(&mut self, batches: &[Batch]) {
         for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
-            self.scope.seen += batch.num_rows() as u64;
-            self.scope.population = batch.column(1).as_primitive::<Int64Type>().value(0).max(0) as u64;
+            let numbers: Vec<&Int64Array> = (0..6).map(|at| batch.column(at).as_primitive::<Int64Type>()).collect();
+            for row in 0..batch.num_rows() {
+                let [size, rows, of, all, max] = [1, 2, 3, 4, 5].map(|at| numbers[at].value(row).max(0) as u64);
+                if self.read.scope.seen == 0 {
+                    self.read = BlocksRead::new(of, all, max);
+                }
+                self.read.add(size, rows);
+                self.sizes.insert(numbers[0].value(row), size);
+            }
             self.fresh = true;
         }
     }
@@ -98,44 +122,72 @@ impl Online {
             table.intern(&select(batch.columns(), &self.spec.keys), &mut groups)?;
         }
         let total = self.table.as_ref().map_or(1, KeyTable::total_groups);
-        let fresh = Group { blocks: vec![Blocks::default(); self.measures.len()], ..Group::default() };
+        let fresh = self.group();
         self.groups.resize(total, fresh);
         self.exact.update(&groups, total, batch.columns(), None)?;
         let values = self.measures.iter().map(|measure| measure.values(batch)).collect::<Result<Vec<_>>>()?;
-        match self.spec.unit {
-            OnlineUnit::Blocks { block } => {
+        self.claims.iter_mut().zip(&values).try_for_each(|(claim, values)| claim.check(values, batch.num_rows()))?;
+        match (self.spec.unit, &mut self.sample) {
+            (OnlineUnit::Rows { population }, _) => self.add_drawn(batch, population, &groups, &values),
+            (OnlineUnit::Blocks { block }, _) => {
                 self.tallies.add(&groups, batch.column(block).as_primitive::<Int64Type>().values(), &values);
-                groups.iter().for_each(|group| self.groups[*group as usize].seen += 1);
             }
-            OnlineUnit::Rows { population } => {
-                let populations = batch.column(population).as_primitive::<Int64Type>();
-                for (row, group) in groups.iter().enumerate() {
-                    let group = &mut self.groups[*group as usize];
-                    group.seen += 1;
-                    group.population = populations.value(row).max(0) as u64;
-                    let drawn = group.blocks.iter_mut().zip(&values);
-                    drawn
-                        .for_each(|(blocks, values)| values.of(row).into_iter().for_each(|value| blocks.add(1, value)));
-                }
-            }
+            (OnlineUnit::Sample(_), Some(sample)) => self.tallies.add(&groups, &sample.add(batch)?, &values),
+            (OnlineUnit::Sample(_), None) => return Err(Error::internal("a sample that nothing is known of")),
         }
         self.fresh = true;
         Ok(())
     }
 
-    /// Takes the epoch's blocks, which are all whole, into their groups.
-    fn settle(&mut self) -> Result<()> {
-        for (group, tallies) in self.tallies.take() {
-            let blocks = self.groups[group as usize].blocks.iter_mut().zip(&tallies);
-            blocks.filter(|(_, tally)| tally.rows > 0).for_each(|(blocks, tally)| blocks.add(tally.rows, tally.sum));
-        }
-        self.exact.settle()
+    /// A group of which nothing is known yet.
+    fn group(&self) -> Group {
+        Group { known: vec![Known::new(self.spec.unit); self.measures.len()], seen: 0, population: 0 }
     }
 
-    fn scope(&self, group: &Group) -> Scope {
-        match self.spec.unit {
-            OnlineUnit::Blocks { .. } => self.scope,
-            OnlineUnit::Rows { .. } => Scope { seen: group.seen, population: group.population },
+    /// Adds rows that were drawn one by one within their groups.
+    fn add_drawn(&mut self, batch: &RecordBatch, population: usize, groups: &[u32], values: &[Values]) {
+        let populations = batch.column(population).as_primitive::<Int64Type>();
+        for (row, group) in groups.iter().enumerate() {
+            let group = &mut self.groups[*group as usize];
+            group.seen += 1;
+            group.population = populations.value(row).max(0) as u64;
+            for (known, values) in group.known.iter_mut().zip(values) {
+                values.of(row).into_iter().for_each(|value| known.add_row(value));
+            }
+        }
+    }
+
+    /// Takes the epoch's blocks, which are all whole, into their groups; of a sample all, once it is whole.
+    fn settle(&mut self, last: bool) -> Result<()> {
+        self.exact.settle()?;
+        if self.sample.is_some() && !last {
+            return Ok(());
+        }
+        if let Some(sample) = &mut self.sample {
+            sample.close();
+        }
+        for (cluster, group, tally) in self.tallies.take() {
+            let drawn = match &self.sample {
+                None => Some((self.sizes.get(&cluster).copied().unwrap_or(0), None)),
+                Some(sample) => sample.cluster(cluster).map(|(rows, chance)| (rows, Some(chance))),
+            };
+            let Some((size, chance)) = drawn else { continue };
+            let group = &mut self.groups[group as usize];
+            group.seen += tally.rows;
+            for (known, part) in group.known.iter_mut().zip(&tally.parts).filter(|(_, part)| !part.is_empty()) {
+                known.add_part(size, part, chance);
+            }
+        }
+        self.sizes.clear();
+        Ok(())
+    }
+
+    /// What was drawn, that a group is a part of.
+    fn frame(&self, group: &Group) -> Frame<'_> {
+        match (self.spec.unit, &self.sample) {
+            (_, Some(sample)) => Frame::Sample(sample.from()),
+            (OnlineUnit::Rows { .. }, None) => Frame::Rows(Scope { seen: group.seen, population: group.population }),
+            (_, None) => Frame::Blocks(&self.read),
         }
     }
 
@@ -152,57 +204,58 @@ impl Online {
         Ok(())
     }
 
-    /// The estimates of all groups.
+    /// The estimates of all groups. Of a sample the group of no more than the threshold's row is none.
     fn estimates(&self) -> Result<RecordBatch> {
-        let numbers: Vec<u32> = (0..self.groups.len() as u32).collect();
+        let is_shown = |group: &Group| self.sample.is_none() || self.table.is_none() || group.seen > 0;
+        let shown: Vec<(u32, &Group)> = (0..).zip(&self.groups).filter(|(_, group)| is_shown(group)).collect();
+        let numbers: Vec<u32> = shown.iter().map(|(number, _)| *number).collect();
         let mut columns = self.table.as_ref().map_or(Ok(vec![]), |table| table.keys(&numbers))?;
         let exact = self.exact.evaluate(&numbers)?.iter().map(as_doubles).collect::<Result<Vec<_>>>()?;
-        for (at, (measure, exact)) in self.measures.iter().zip(exact.chunks(2)).enumerate() {
-            let ends = self.groups.iter().enumerate();
-            let ends = ends.map(|(number, group)| self.estimate(measure, &group.blocks[at], group, exact, number));
+        for (at, exact) in exact.chunks(2).enumerate() {
+            let ends = shown.iter().enumerate().map(|(row, (_, group))| self.estimate(at, group, exact, row));
             let ends = ends.collect::<Result<Vec<Ends>>>()?;
             columns.extend((0..3).map(|end| doubles(ends.iter().map(|ends| ends[end]))));
         }
-        let seen = self.groups.iter().map(|group| group.seen as i64);
+        let seen = shown.iter().map(|(_, group)| group.seen as i64);
         columns.push(std::sync::Arc::new(Int64Array::from_iter_values(seen)));
-        columns.push(doubles(self.groups.iter().map(|group| Some(self.scope(group).fraction()))));
-        output_batch(&self.output, columns, self.groups.len())
+        let fraction = |group: &Group| self.sample.as_ref().map_or(self.frame(group).fraction(), Sample::fraction);
+        columns.push(doubles(shown.iter().map(|(_, group)| fraction(group))));
+        output_batch(&self.output, columns, shown.len())
     }
 
     /// One measure of one group. Values are NULL where no row has one, ends where nothing bounds them.
-    fn estimate(
-        &self,
-        measure: &Measure,
-        blocks: &Blocks,
-        group: &Group,
-        exact: &[Float64Array],
-        number: usize,
-    ) -> Result<Ends> {
-        let (scope, confidence) = (self.scope(group), self.spec.confidence);
-        let (count, sum) = (exact[0].value(number), exact[1].is_valid(number).then(|| exact[1].value(number)));
-        if scope.is_complete() {
-            let value = measure.exact(count, sum);
-            return Ok([value; 3]);
+    fn estimate(&self, at: usize, group: &Group, exact: &[Float64Array], row: usize) -> Result<Ends> {
+        let (measure, frame) = (&self.measures[at], self.frame(group));
+        let (count, sum) = (exact[0].value(row), exact[1].is_valid(row).then(|| exact[1].value(row)));
+        if frame.is_complete() {
+            return Ok([measure.exact(count, sum); 3]);
         }
-        let estimate = match measure {
-            Measure::Count { .. } => blocks.count(scope, confidence)?,
-            Measure::Sum { .. } => blocks.sum(scope, confidence)?,
-            Measure::Average { .. } => blocks.average(scope, confidence)?,
-        };
-        let known = measure.is_count() || count > 0.0;
+        if measure.is_count_of_all()
+            && let Some(population) = frame.rows_of_all(self.table.is_none())
+        {
+            return Ok([Some(population); 3]);
+        }
+        let (claim, confidence) = (&self.claims[at], self.spec.confidence);
+        let method = claim.method().unwrap_or(Method::LargeSample { confidence });
+        let estimate = group.known[at].estimate(measure, &frame, method, confidence)?;
+        let known = measure.is_count() || (count > 0.0 && (self.sample.is_none() || group.known[at].has_rows()));
         // As many as were seen there are for certain.
-        let low = if measure.is_count() { estimate.low.max(count) } else { estimate.low };
-        let Estimate { value, high, .. } = estimate;
-        let bounded = |end: f64| (known && end.is_finite()).then_some(end);
-        Ok([known.then_some(value), bounded(low), bounded(high)])
+        let least = if measure.is_count() && self.sample.is_none() { count } else { f64::NEG_INFINITY };
+        let is_claimed = known && claim.method().is_some();
+        let bounded = |end: f64| (is_claimed && end.is_finite()).then_some(end);
+        Ok([known.then_some(estimate.value), bounded(estimate.low.max(least)), bounded(estimate.high)])
     }
 }
 
-/// The calls whose exact values a measure is made of: the number of its values, and their sum (or again their number).
+/// The calls whose exact values a measure is made of: the number of its values, and their sum (or the number again, or the
+/// variance itself).
 fn count_and_sum(call: &AggregateCall, types: &[DataType]) -> [AggregateCall; 2] {
     let of = |function: &str, data_type| AggregateCall { function: function.to_owned(), data_type, ..call.clone() };
     let count = of("count", DataType::Int64);
     let Some(arg) = call.args.first().filter(|_| call.function != "count") else { return [count.clone(), count] };
+    if !["sum", "avg"].contains(&call.function.as_str()) {
+        return [count, call.clone()];
+    }
     let data_type = match &types[*arg] {
         DataType::Decimal128(_, scale) => DataType::Decimal128(DECIMAL128_MAX_PRECISION, *scale),
         integer if integer.is_integer() => DataType::Int64,
@@ -222,34 +275,37 @@ fn doubles(values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
 
 impl EpochOperator for Online {
     fn apply(&mut self, info: &EpochInfo, inputs: &mut [Vec<Batch>], output: &mut Vec<Batch>) -> Result<()> {
-        let (rows, blocks) = inputs.split_at_mut(1);
         if !self.share.owns(0) {
-            let astray = rows.iter().chain(blocks.iter()).any(|batches| !batches.is_empty());
+            let astray = inputs.iter().any(|batches| !batches.is_empty());
             return if astray { Err(Error::internal("rows of key group 0 went astray")) } else { Ok(()) };
         }
-        blocks.iter_mut().for_each(|batches| self.add_blocks(&std::mem::take(batches)));
-        for batch in rows[0].drain(..).filter(|batch| batch.num_rows() > 0) {
+        self.claims.iter_mut().try_for_each(|claim| claim.learn(inputs))?;
+        if let (OnlineUnit::Blocks { .. }, Some(blocks)) = (self.spec.unit, inputs.get_mut(1)) {
+            self.add_blocks(&std::mem::take(blocks));
+        }
+        for batch in inputs[0].drain(..).filter(|batch| batch.num_rows() > 0) {
             self.add_rows(&batch.columns)?;
         }
-        self.settle()?;
+        self.settle(info.last)?;
         if self.table.is_none() && self.groups.is_empty() && (self.fresh || info.last) {
             // Without keys there is one group, whether it has rows or not.
-            let blocks = vec![Blocks::default(); self.measures.len()];
-            self.groups.push(Group { blocks, ..Group::default() });
+            self.groups.push(self.group());
         }
         let due = self.emitted.as_ref().is_none_or(|(_, then)| info.clock_ms - then >= self.spec.interval_ms as i64);
-        if (self.fresh && due && !self.groups.is_empty()) || (info.last && (self.fresh || self.emitted.is_none())) {
+        let early = self.fresh && due && self.sample.is_none();
+        if (early && !self.groups.is_empty()) || (info.last && (self.fresh || self.emitted.is_none())) {
             self.emit(info.clock_ms, output)?;
         }
         Ok(())
     }
 
     fn stats(&self) -> OperatorStats {
-        let group_bytes = size_of::<Group>() + self.measures.len() * size_of::<Blocks>();
+        let group_bytes = size_of::<Group>() + self.measures.len() * size_of::<Known>();
+        let tally_bytes = self.tallies.len() * self.measures.len() * size_of::<Part>();
         let table_bytes = self.table.as_ref().map_or(0, KeyTable::bytes);
         OperatorStats {
             late_rows: 0,
-            state_bytes: table_bytes + self.exact.bytes() + self.groups.len() * group_bytes,
+            state_bytes: table_bytes + self.exact.bytes() + self.groups.len() * group_bytes + tally_bytes,
             state_rows: self.groups.len(),
         }
     }
@@ -257,3 +313,6 @@ impl EpochOperator for Online {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod sample_tests;

@@ -11,14 +11,17 @@
 
 mod reservoir;
 
-use arrow::array::{ArrayRef, BooleanArray};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array};
 use arrow::compute::{filter, filter_record_batch};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use fleuve_base::Result;
 use fleuve_sketch::random::split_mix;
 use fleuve_state::hash::hash_rows;
 
-use super::keyed_state::{arrow_error, select};
+use super::keyed_state::{arrow_error, output_batch, select};
 use crate::batch::Batch;
 
 pub use reservoir::Reservoir;
@@ -49,7 +52,7 @@ impl Chances {
 }
 
 /// A number in [0, 1) of 64 random bits.
-fn unit(bits: u64) -> f64 {
+pub(super) fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
@@ -58,12 +61,18 @@ fn unit(bits: u64) -> f64 {
 pub struct Bernoulli {
     chances: Chances,
     probability: f64,
+    tells: Option<SchemaRef>,
 }
 
 impl Bernoulli {
     /// With a probability of 0 to 1.
     pub fn new(chances: Chances, probability: f64) -> Self {
-        Bernoulli { chances, probability }
+        Bernoulli { chances, probability, tells: None }
+    }
+
+    /// Its rows have their keys as a further column, the last of this schema.
+    pub fn telling(self, output: SchemaRef) -> Self {
+        Bernoulli { tells: Some(output), ..self }
     }
 
     /// The rows of a batch that are chosen.
@@ -71,9 +80,17 @@ impl Bernoulli {
     /// # Errors
     /// If a column is nested too deeply to be hashed.
     pub fn apply(&self, batch: &Batch) -> Result<Batch> {
-        let chosen = self.chances.of(&batch.columns)?.into_iter().map(|bits| unit(bits) < self.probability);
+        let keys = self.chances.of(&batch.columns)?;
+        let chosen = keys.iter().map(|bits| unit(*bits) < self.probability);
         let chosen = BooleanArray::from(chosen.collect::<Vec<bool>>());
-        let columns = filter_record_batch(&batch.columns, &chosen).map_err(|e| arrow_error("sample rows", &e))?;
+        let told = self.tells.as_ref().map(|output| {
+            let keys = Int64Array::from_iter_values(keys.iter().map(|key| *key as i64));
+            let columns = batch.columns.columns().iter().cloned().chain([Arc::new(keys) as ArrayRef]).collect();
+            output_batch(output, columns, batch.num_rows())
+        });
+        let columns = told.transpose()?;
+        let columns = columns.as_ref().unwrap_or(&batch.columns);
+        let columns = filter_record_batch(columns, &chosen).map_err(|e| arrow_error("sample rows", &e))?;
         let weights = batch.weights.as_ref().map(|weights| filtered_weights(weights, &chosen)).transpose()?;
         Ok(Batch { columns, weights })
     }

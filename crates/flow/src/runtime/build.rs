@@ -247,9 +247,10 @@ impl<'scope> Builder<'_, 'scope> {
                 let unnest = operators::unnest::Unnest::new(&input, *column, *outer, *ordinality, output)?;
                 Ok(Box::new(move |batch| unnest.apply(&batch)))
             }
-            Operator::Sample { method: SampleMethod::Bernoulli { probability }, columns, seed, .. } => {
+            Operator::Sample { method: SampleMethod::Bernoulli { probability }, columns, seed, tells, .. } => {
                 let chances = operators::sample::Chances::new(columns, *seed);
                 let bernoulli = operators::sample::Bernoulli::new(chances, *probability);
+                let bernoulli = if *tells { bernoulli.telling(output) } else { bernoulli };
                 Ok(Box::new(move |batch| bernoulli.apply(&batch)))
             }
             other => Err(Error::internal(format!("{} has state", other.name()))),
@@ -355,6 +356,7 @@ fn routes(operator: &Operator) -> Vec<Route> {
         Operator::Join { left_keys, right_keys, .. } | Operator::WindowJoin { left_keys, right_keys, .. } => {
             vec![keyed(left_keys), keyed(right_keys)]
         }
+        Operator::Online(online) => vec![Route::To(0); 2 + online.bounds.len()],
         _ => vec![Route::To(0); 2],
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fleuve_base::{Error, ErrorKind, Result};
 use fleuve_sketch::index::Shuffle;
 
-use crate::source::{Chunk, Claim, Decoder, Range, Source, Waker};
+use crate::source::{Chunk, Claim, Decoder, Extents, Range, Source, Waker};
 
 /// Blocks that a table is cut into, where they are neither too small nor too large then.
 const BLOCKS: u64 = 512;
@@ -29,6 +29,7 @@ pub struct Shuffled {
     inner: Arc<dyn Source>,
     /// Blocks that are not empty, in the order in which they are handed out.
     order: Vec<Range>,
+    extents: Extents,
     next: AtomicUsize,
 }
 
@@ -48,8 +49,13 @@ impl Shuffled {
             return Err(error.with_hint("SELECT ONLINE is for stored data: files that are not compressed, and topics"));
         }
         let blocks = blocks(&*inner, table)?;
+        let mut extents = Extents { blocks: blocks.len() as u64, ..Extents::default() };
+        for block in &blocks {
+            let extent = inner.extent(*block)?;
+            (extents.all, extents.max) = (extents.all.saturating_add(extent), extents.max.max(extent));
+        }
         let order = Shuffle::new(0..blocks.len() as u64, seed).map(|block| blocks[block as usize]).collect();
-        Ok(Shuffled { inner, order, next: AtomicUsize::new(0) })
+        Ok(Shuffled { inner, order, extents, next: AtomicUsize::new(0) })
     }
 }
 
@@ -105,6 +111,14 @@ impl Source for Shuffled {
 
     fn subscribe(&self, waker: Waker) {
         self.inner.subscribe(waker);
+    }
+
+    fn extent(&self, range: Range) -> Result<u64> {
+        self.inner.extent(range)
+    }
+
+    fn extents(&self) -> Option<Extents> {
+        Some(self.extents)
     }
 
     /// In blocks.
@@ -183,6 +197,7 @@ mod tests {
         };
         let order = std::iter::from_fn(next).collect();
         assert_eq!(shuffled.progress(), Some((49, 49)));
+        assert_eq!(shuffled.extents(), Some(Extents { blocks: 49, all: 245, max: 5 }));
         order
     }
 

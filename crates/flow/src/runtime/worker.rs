@@ -269,8 +269,8 @@ impl WorkerLoop {
             input.feed.push(epoch, input.stage.apply(&batch, block)?);
         }
         if let Some(feed) = &input.blocks {
-            let (_, of) = input.source.progress().unwrap_or_default();
-            feed.push(epoch, block_read(block, of as i64)?);
+            let (size, of) = (input.source.extent(chunk.range)?, input.source.extents().unwrap_or_default());
+            feed.push(epoch, block_read(block, [size, decoded.rows, of.blocks, of.all, of.max])?);
         }
         if let Some(feed) = input.bad.as_ref().filter(|_| !decoded.bad.is_empty()) {
             feed.push(epoch, Batch::append(bad_records_batch(&decoded.bad)?));
@@ -290,7 +290,8 @@ impl WorkerLoop {
 }
 
 /// A row of [`blocks_schema`].
-fn block_read(block: i64, of: i64) -> Result<Batch> {
-    let columns: Vec<ArrayRef> = [block, of].map(|number| Arc::new(Int64Array::from(vec![number])) as ArrayRef).into();
+fn block_read(block: i64, numbers: [u64; 5]) -> Result<Batch> {
+    let numbers = std::iter::once(block).chain(numbers.map(|number| i64::try_from(number).unwrap_or(i64::MAX)));
+    let columns = numbers.map(|number| Arc::new(Int64Array::from(vec![number])) as ArrayRef).collect();
     output_batch(&blocks_schema(), columns, 1).map(Batch::append)
 }

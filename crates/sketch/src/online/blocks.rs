@@ -2,78 +2,220 @@
 
 use fleuve_base::Result;
 
-use super::claim::Scope;
-use crate::estimate::{Estimate, reach};
-use crate::statistics::RunningPair;
+use super::claim::{Bounds, Method, Scope, hoeffding};
+use super::clusters::{Clusters, Part, Sizes, Spread, Totals, unlike_max};
+use crate::estimate::Estimate;
+use crate::normal::checked_confidence;
 use crate::stored::{Reader, Stored};
 
 /// Kind and version of the stored form.
-const KIND: (u8, u8) = (b'O', 1);
+const KIND: (u8, u8) = (b'O', 2);
 
-/// What was read of one group of a table, block by block; 48 bytes.
+/// What was read of one group of a table, block by block; 180 bytes.
 ///
 /// Rows of one block resemble each other, as they were written together: an interval that took them for rows drawn one by
 /// one would be far too narrow. Here the block is what was drawn (cluster sampling: W. G. Cochran 1977, *Sampling
-/// Techniques*, ch. 9 and 6), and its number of rows and their sum are what varies. Scopes count blocks.
+/// Techniques*, ch. 9), and what varies from block to block is measured against the block's size, which is known of all
+/// blocks beforehand (ratio estimates, ch. 6): the last block of a file is small, and has few rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Blocks {
-    /// (rows, sum) of the group's rows in each block that has some.
-    blocks: RunningPair,
+    /// The blocks that have rows of the group.
+    clusters: Clusters,
+}
+
+/// What was read of a table block by block, whatever groups its rows are of.
+///
+/// A block's size is in whatever unit the table has, as long as no block has more rows than its size says: bytes of a
+/// text, records of a topic, rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BlocksRead {
+    /// Blocks read, of those that there are.
+    pub scope: Scope,
+    /// The size of all blocks together.
+    pub size: f64,
+    /// The size of the largest block.
+    pub size_max: f64,
+    seen: Sizes,
+    rows_seen: f64,
+}
+
+impl BlocksRead {
+    /// Nothing of so many blocks, with their size together and that of the largest.
+    pub fn new(blocks: u64, size: u64, size_max: u64) -> Self {
+        let scope = Scope { seen: 0, population: blocks };
+        let (size, size_max) = (size as f64, size_max as f64);
+        BlocksRead { scope, size, size_max, seen: Sizes::default(), rows_seen: 0.0 }
+    }
+
+    /// A block of this size was read, and had so many rows, of the group or not.
+    pub fn add(&mut self, size: u64, rows: u64) {
+        self.scope.seen += 1;
+        self.seen.add(size as f64, 1.0, 1.0);
+        self.rows_seen += rows as f64;
+    }
+
+    /// The most rows that the blocks which were not read can have.
+    fn rows_unseen_max(&self) -> f64 {
+        (self.size - self.seen.sum).max(0.0)
+    }
+
+    /// Rows of a block on average, as far as is known.
+    fn rows_each(&self) -> f64 {
+        self.rows_seen / (self.scope.seen as f64).max(1.0)
+    }
 }
 
 impl Blocks {
-    /// Adds a block that has `rows` of the group, and the sum of their values.
-    pub fn add(&mut self, rows: u64, sum: f64) {
-        self.blocks.add(rows as f64, sum);
+    /// Adds a block of this size that has rows of the group.
+    pub fn add(&mut self, size: u64, part: &Part) {
+        self.clusters.add(part, size as f64, 1.0, 1.0);
     }
 
     /// Adds the blocks that another worker read.
     pub fn merge(&mut self, other: &Blocks) {
-        self.blocks.merge(&other.blocks);
+        self.clusters.merge(&other.clusters);
     }
 
-    /// All blocks that were read, with those that have no row of the group.
-    fn all(&self, scope: Scope) -> RunningPair {
-        self.blocks.with_zeros(scope.seen.saturating_sub(self.blocks.count()))
+    fn totals(&self, read: &BlocksRead) -> Totals {
+        let share = (read.scope.seen as f64 / read.scope.population as f64).min(1.0);
+        self.clusters.totals(&read.seen, 1.0 / share, read.scope.unseen() / (share * share))
     }
 
-    /// The number of the group's rows, with its large-sample interval.
+    /// The number of the group's rows.
+    ///
+    /// If all blocks are alike, an interval of no width would claim that the others are so, too. Instead it allows for
+    /// as many blocks unlike these as may have been missed: of such a block no row may count, or all.
     ///
     /// # Errors
     /// E304, if the confidence is not between 0 and 1.
-    pub fn count(&self, scope: Scope, confidence: f64) -> Result<Estimate> {
-        let all = self.all(scope);
-        total(all.mean_x(), all.variance_x(), scope, confidence)
-    }
-
-    /// The sum of the group's values, with its large-sample interval.
-    ///
-    /// # Errors
-    /// E304, if the confidence is not between 0 and 1.
-    pub fn sum(&self, scope: Scope, confidence: f64) -> Result<Estimate> {
-        let all = self.all(scope);
-        total(all.mean_y(), all.variance_y(), scope, confidence)
-    }
-
-    /// The mean of the group's values: the quotient of sum and count, with the large-sample interval of its residuals.
-    ///
-    /// # Errors
-    /// E304, if the confidence is not between 0 and 1.
-    pub fn average(&self, scope: Scope, confidence: f64) -> Result<Estimate> {
-        let all = self.all(scope);
-        let reach = reach(confidence, scope.seen.saturating_sub(1) as f64)?;
-        if all.mean_x() == 0.0 {
-            return Ok(Estimate::around(0.0, f64::INFINITY));
+    pub fn count(&self, read: &BlocksRead, method: Method) -> Result<Estimate> {
+        if read.scope.seen == 0 || read.scope.is_complete() {
+            return self.whole(read, self.clusters.rows());
         }
-        let mean = all.mean_y() / all.mean_x();
-        let variance = all.variance_residual(mean) * scope.unseen() / scope.seen as f64;
-        Ok(bounded(mean, reach * variance.sqrt() / all.mean_x(), scope))
+        let spread = self.totals(read).count(Some(read.size));
+        let bounds = Bounds { low: 0.0, high: 1.0 };
+        match method {
+            Method::LargeSample { confidence } if spread.is_alike() => {
+                let unlike = unlike_max(read.scope.seen, read.scope.population, 1.0 - checked_confidence(confidence)?);
+                let own = self.clusters.rows() / read.scope.seen as f64;
+                let high = spread.value + unlike * own.max(read.rows_each());
+                Ok(Estimate { value: spread.value, low: (spread.value - unlike * own).max(self.clusters.rows()), high })
+            }
+            Method::LargeSample { confidence } => spread.interval(confidence),
+            Method::Conservative { confidence, .. } => {
+                self.conservative(read, spread, self.clusters.rows(), bounds, confidence)
+            }
+            Method::Deterministic { .. } => Ok(self.certain(read, spread.value, self.clusters.rows(), bounds)),
+        }
+    }
+
+    /// The sum of the group's values.
+    ///
+    /// # Errors
+    /// E304, if the confidence is not between 0 and 1.
+    pub fn sum(&self, read: &BlocksRead, method: Method) -> Result<Estimate> {
+        if read.scope.seen == 0 || read.scope.is_complete() {
+            return self.whole(read, self.clusters.sum());
+        }
+        let (spread, sum) = (self.totals(read).sum(Some(read.size)), self.clusters.sum());
+        match method {
+            Method::LargeSample { confidence } => spread.interval(confidence),
+            Method::Conservative { confidence, bounds } => {
+                self.conservative(read, spread, sum, bounds.with_zero(), confidence)
+            }
+            Method::Deterministic { bounds } => Ok(self.certain(read, spread.value, sum, bounds.with_zero())),
+        }
+    }
+
+    /// The mean of the group's values: the quotient of sum and count.
+    ///
+    /// The conservative interval are the numbers a for which the mean of Σ(x − a) over the blocks read is as near to 0 as
+    /// that of all blocks, where it is 0 at the true mean, is likely to be: a block's Σ(x − a) lies within its size
+    /// times the bounds less a, whose width is the same for each a.
+    ///
+    /// # Errors
+    /// E304, if the confidence is not between 0 and 1.
+    pub fn average(&self, read: &BlocksRead, method: Method) -> Result<Estimate> {
+        let (rows, mean) = (self.clusters.rows(), self.totals(read).mean());
+        if rows == 0.0 {
+            return Ok(match method {
+                Method::LargeSample { .. } => Estimate::around(0.0, f64::INFINITY),
+                Method::Conservative { bounds, .. } | Method::Deterministic { bounds } => {
+                    Estimate { value: 0.0, low: bounds.low, high: bounds.high }
+                }
+            });
+        }
+        if read.scope.is_complete() {
+            return Ok(Estimate::exact(mean.value));
+        }
+        let certain = |bounds: Bounds| {
+            let (sum, unseen) = (self.clusters.sum(), read.rows_unseen_max());
+            let with = |value: f64| (sum + unseen * value) / (rows + unseen);
+            Estimate { value: mean.value, low: with(bounds.low), high: with(bounds.high) }
+        };
+        match method {
+            Method::LargeSample { confidence } => mean.interval(confidence),
+            Method::Deterministic { bounds } => Ok(certain(bounds)),
+            Method::Conservative { confidence, bounds } => {
+                let width = Bounds { low: read.size_max * bounds.low, high: read.size_max * bounds.high };
+                let half = hoeffding(confidence, width, read.scope.seen, read.scope.population)?;
+                let each = rows / read.scope.seen as f64;
+                Ok(both(Estimate::around(mean.value, half / each), certain(bounds)))
+            }
+        }
+    }
+
+    /// The mean squared distance of the group's values from their mean (`sample`: as a sum divided by rows − 1), with the
+    /// large-sample interval of its residuals: of squares and sums, which both vary from block to block.
+    ///
+    /// # Errors
+    /// E304, if the confidence is not between 0 and 1.
+    pub fn variance(&self, read: &BlocksRead, sample: bool, confidence: f64) -> Result<Estimate> {
+        checked_confidence(confidence)?;
+        if read.scope.seen == 0 {
+            return Ok(Estimate { value: 0.0, low: 0.0, high: f64::INFINITY });
+        }
+        let totals = self.totals(read);
+        let (rows, spread) = (totals.count(Some(read.size)).value, totals.variance());
+        let scale = if sample && rows > 1.0 { rows / (rows - 1.0) } else { 1.0 };
+        if read.scope.is_complete() {
+            return Ok(Estimate::exact(spread.value * scale));
+        }
+        let estimate = spread.interval(confidence)?.times(scale);
+        Ok(Estimate { low: estimate.low.max(0.0), ..estimate })
+    }
+
+    /// A total of which all is known, or nothing.
+    fn whole(&self, read: &BlocksRead, total: f64) -> Result<Estimate> {
+        Ok(if read.scope.is_complete() { Estimate::exact(total) } else { Estimate::around(0.0, f64::INFINITY) })
+    }
+
+    /// What is certain of a total, of which each row has its part within the bounds, 0 among them.
+    fn certain(&self, read: &BlocksRead, value: f64, seen: f64, bounds: Bounds) -> Estimate {
+        let unseen = read.rows_unseen_max();
+        Estimate { value, low: seen + unseen * bounds.low, high: seen + unseen * bounds.high }
+    }
+
+    /// The conservative interval of such a total: a block's lies within the largest size times the bounds.
+    fn conservative(
+        &self,
+        read: &BlocksRead,
+        spread: Spread,
+        seen: f64,
+        bounds: Bounds,
+        confidence: f64,
+    ) -> Result<Estimate> {
+        let Scope { seen: blocks, population } = read.scope;
+        let each = Bounds { low: read.size_max * bounds.low, high: read.size_max * bounds.high };
+        let half = hoeffding(confidence, each, blocks, population)?;
+        let total = Estimate::around(seen / blocks as f64, half).times(population as f64);
+        Ok(both(Estimate { value: spread.value, ..total }, self.certain(read, spread.value, seen, bounds)))
     }
 
     /// The stored form.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![KIND.0, KIND.1];
-        self.blocks.write(&mut out);
+        self.clusters.write(&mut out);
         out
     }
 
@@ -83,96 +225,18 @@ impl Blocks {
     /// Corrupt, if the bytes are not such a state.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut from = Reader::new(bytes, KIND.0, KIND.1)?;
-        let blocks = RunningPair::read(&mut from)?;
+        let clusters = Clusters::read(&mut from)?;
         from.finish()?;
-        Ok(Blocks { blocks })
+        Ok(Blocks { clusters })
     }
 }
 
-fn total(mean: f64, variance: f64, scope: Scope, confidence: f64) -> Result<Estimate> {
-    let reach = reach(confidence, scope.seen.saturating_sub(1) as f64)?;
-    let half = reach * (variance * scope.unseen() / (scope.seen as f64).max(1.0)).sqrt();
-    Ok(bounded(mean, half, scope).times(scope.population as f64))
-}
-
-/// An interval of what was estimated from one block is infinite, unless that is all.
-fn bounded(value: f64, half: f64, scope: Scope) -> Estimate {
-    Estimate::around(value, if scope.seen < 2 && !scope.is_complete() { f64::INFINITY } else { half })
+/// What lies in both intervals.
+fn both(one: Estimate, other: Estimate) -> Estimate {
+    let (low, high) = (one.low.max(other.low), one.high.min(other.high));
+    Estimate { value: one.value.clamp(low.min(high), high.max(low)), low, high }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::index::Shuffle;
-    use crate::online::{Method, Rows};
-    use crate::sample::testing::coverage;
-
-    const BLOCKS: u64 = 200;
-
-    /// The values of a block: alike, and every third block has more rows. Of the group are the even ones.
-    fn values(block: u64) -> Vec<f64> {
-        let rows = 20 + block % 3 * 7;
-        (0..rows).map(|row| (block * 31 % 90) as f64 + (row % 5) as f64).filter(|value| *value % 2.0 == 0.0).collect()
-    }
-
-    fn read(seed: u64, blocks: usize) -> (Blocks, Rows, Scope, Scope) {
-        let (mut sample, mut rows, mut seen) = (Blocks::default(), Rows::default(), 0);
-        for block in Shuffle::new(0..BLOCKS, seed).take(blocks) {
-            let values = values(block);
-            sample.add(values.len() as u64, values.iter().sum());
-            values.iter().for_each(|value| rows.add(*value));
-            seen += values.len() as u64;
-        }
-        let population = (0..BLOCKS).map(|block| values(block).len() as u64).sum();
-        (sample, rows, Scope { seen: blocks as u64, population: BLOCKS }, Scope { seen, population })
-    }
-
-    fn truth() -> (f64, f64) {
-        let all: Vec<f64> = (0..BLOCKS).flat_map(values).collect();
-        (all.len() as f64, all.iter().sum())
-    }
-
-    #[test]
-    fn intervals_cover_as_often_as_they_claim() {
-        let (rows, sum) = truth();
-        let check = |what: &str, covers: &dyn Fn(Blocks, Scope) -> bool| {
-            let covers = |seed| {
-                let (blocks, _, scope, _) = read(seed, 60);
-                covers(blocks, scope)
-            };
-            coverage(0.9, true, covers).unwrap_or_else(|problem| panic!("{what}: {problem}"));
-        };
-        check("count", &|blocks, scope| blocks.count(scope, 0.9).unwrap().covers(rows));
-        check("sum", &|blocks, scope| blocks.sum(scope, 0.9).unwrap().covers(sum));
-        check("average", &|blocks, scope| blocks.average(scope, 0.9).unwrap().covers(sum / rows));
-    }
-
-    /// A canary: blocks treated as rows.
-    #[test]
-    fn blocks_treated_as_rows_are_caught() {
-        let (rows, sum) = truth();
-        let covers = |seed| {
-            let (_, sample, _, scope) = read(seed, 60);
-            sample.average(scope, Method::LargeSample { confidence: 0.9 }).unwrap().covers(sum / rows)
-        };
-        coverage(0.9, false, covers).expect_err("rows of a block are alike");
-    }
-
-    #[test]
-    fn everything_read_is_exact_and_one_block_says_little() {
-        let (rows, sum) = truth();
-        let (blocks, _, scope, _) = read(1, BLOCKS as usize);
-        let average = blocks.average(scope, 0.9).unwrap();
-        assert!(average.half_width() == 0.0 && (average.value - sum / rows).abs() < 1e-9);
-        assert!((blocks.count(scope, 0.9).unwrap().value - rows).abs() < 1e-6);
-        let (one, _, scope, _) = read(1, 1);
-        assert_eq!(one.sum(scope, 0.9).unwrap().half_width(), f64::INFINITY);
-        let (mut left, _, _, _) = read(1, 0);
-        assert_eq!(left.average(Scope { seen: 3, population: 9 }, 0.9).unwrap().half_width(), f64::INFINITY);
-        left.merge(&blocks);
-        assert_eq!(left, blocks);
-        assert_eq!(Blocks::from_bytes(&blocks.to_bytes()).unwrap(), blocks);
-        assert!(Blocks::from_bytes(&blocks.to_bytes()[..20]).is_err());
-        assert!(blocks.sum(scope, 7.0).is_err());
-    }
-}
+#[path = "blocks_tests.rs"]
+mod tests;

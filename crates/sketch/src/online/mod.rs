@@ -10,12 +10,16 @@
 
 mod blocks;
 mod claim;
+mod clusters;
+mod drawn;
 mod ripple;
 mod rows;
 mod stride;
 
-pub use blocks::Blocks;
+pub use blocks::{Blocks, BlocksRead};
 pub use claim::{Bounds, Method, Scope};
+pub use clusters::Part;
+pub use drawn::{Chance, Drawn, DrawnFrom};
 pub use ripple::Ripple;
 pub use rows::Rows;
 pub use stride::{Served, Stride};

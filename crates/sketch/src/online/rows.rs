@@ -3,7 +3,9 @@
 use fleuve_base::{Error, Result};
 
 use super::claim::{Bounds, Method, Scope, hoeffding};
+use super::clusters::unlike_max;
 use crate::estimate::{Estimate, reach, sum_of};
+use crate::normal::checked_confidence;
 use crate::statistics::Running;
 use crate::stored::{Reader, Stored};
 
@@ -75,7 +77,11 @@ impl Rows {
             Method::LargeSample { confidence } => {
                 let reach = reach(confidence, n.saturating_sub(1) as f64)?;
                 let variance = self.values.variance_sample() / n as f64 * scope.unseen();
-                Ok(Estimate::around(mean, if n < 2 { f64::INFINITY } else { reach * variance.sqrt() }))
+                // Values that are all equal do not say how the others differ.
+                Ok(Estimate::around(
+                    mean,
+                    if n < 2 || variance == 0.0 { f64::INFINITY } else { reach * variance.sqrt() },
+                ))
             }
             _ if n == 0 => Ok(Estimate::around(mean, f64::INFINITY)),
             Method::Conservative { confidence, bounds } => {
@@ -104,6 +110,9 @@ impl Rows {
 
     /// The number of the group's rows. The bounds of the method are not looked at: it is each row in the group or not.
     ///
+    /// Where all rows that were read are of the group, or none, the large-sample interval allows for as many others as may
+    /// have been missed.
+    ///
     /// # Errors
     /// E304, if the confidence is not between 0 and 1.
     pub fn count(&self, scope: Scope, method: Method) -> Result<Estimate> {
@@ -113,7 +122,16 @@ impl Rows {
             Method::Conservative { confidence, .. } => Method::Conservative { confidence, bounds },
             Method::Deterministic { .. } => Method::Deterministic { bounds },
         };
-        self.total(&Running::constant(1.0, self.values.count()), scope, method)
+        let ones = Running::constant(1.0, self.values.count());
+        match method {
+            Method::LargeSample { confidence } if [0, scope.seen].contains(&ones.count()) && !scope.is_complete() => {
+                let unlike = unlike_max(scope.seen, scope.population, 1.0 - checked_confidence(confidence)?);
+                let all = scope.population as f64;
+                let (low, high) = if ones.count() == 0 { (0.0, unlike) } else { (all - unlike, all) };
+                Ok(Estimate { value: if ones.count() == 0 { 0.0 } else { all }, low, high })
+            }
+            method => self.total(&ones, scope, method),
+        }
     }
 
     /// The sum over all rows of what `values` are for the group's rows that were read, and 0 for others.
@@ -124,7 +142,10 @@ impl Rows {
         let all = values.with_zeros(scope.seen.saturating_sub(values.count()));
         let population = scope.population as f64;
         match method {
-            Method::LargeSample { confidence } => sum_of(&all, scope.population, confidence),
+            Method::LargeSample { confidence } => {
+                let sum = sum_of(&all, scope.population, confidence)?;
+                Ok(if sum.low < sum.high { sum } else { Estimate::around(sum.value, f64::INFINITY) })
+            }
             Method::Conservative { .. } if scope.seen == 0 => Ok(Estimate::around(0.0, f64::INFINITY)),
             Method::Conservative { confidence, bounds } => {
                 let bounds = bounds.with_zero();
@@ -151,12 +172,22 @@ impl Rows {
         if scope.is_complete() {
             return Ok(Estimate::exact(variance));
         }
-        if n < 4.0 {
+        if n < 4.0 || variance == 0.0 {
             return Ok(Estimate { value: variance, low: 0.0, high: f64::INFINITY });
         }
         let spread = (self.values.fourth_moment() - variance * variance * (n - 3.0) / (n - 1.0)).max(0.0) / n;
         let estimate = Estimate::around(variance, reach * (spread * scope.unseen()).sqrt());
         Ok(Estimate { low: estimate.low.max(0.0), ..estimate })
+    }
+
+    /// The mean squared distance of the group's values from their mean: [`Rows::variance`] times 1 − 1/N for the N rows
+    /// that the group has, or is estimated to have.
+    ///
+    /// # Errors
+    /// As for it.
+    pub fn variance_population(&self, scope: Scope, confidence: f64) -> Result<Estimate> {
+        let rows = self.values.count() as f64 / (scope.seen as f64).max(1.0) * scope.population as f64;
+        Ok(self.variance(scope, confidence)?.times(1.0 - 1.0 / rows.max(1.0)))
     }
 
     /// The square root of [`Rows::variance`].

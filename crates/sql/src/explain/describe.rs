@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use fleuve_plan::{
-    AggregateCall, Expr, Interval, JoinKind, Node, NodeId, Operator, Pipeline, ReadOrder, SampleMethod, SinkSpec,
-    SourceSpec, TimeAttribute, Window, WindowInput,
+    AggregateCall, Expr, Interval, JoinKind, Node, NodeId, OnlineMethod, Operator, Pipeline, ReadOrder, SampleMethod,
+    SinkSpec, SourceSpec, TimeAttribute, Window, WindowInput,
 };
 
 use super::changes;
@@ -24,7 +24,11 @@ pub fn describe(pipeline: &Pipeline, id: NodeId) -> (String, Vec<String>) {
         Operator::BadRecords { source } => (format!("of #{source}"), vec![]),
         Operator::Blocks { source } => (format!("that were read of #{source}"), vec![]),
         Operator::Online(online) => {
-            let interval = format!("intervals: {} % confidence", 100.0 * online.confidence);
+            let interval = match online.method {
+                OnlineMethod::LargeSample => format!("intervals: {} % confidence", 100.0 * online.confidence),
+                OnlineMethod::Conservative => format!("intervals: {} % confidence at least", 100.0 * online.confidence),
+                OnlineMethod::Deterministic => "intervals: certain".to_owned(),
+            };
             let rows = node.inputs.first().map(|input| Arc::clone(&pipeline.nodes[*input].schema));
             let name =
                 |column: usize| rows.as_ref().map_or_else(String::new, |rows| plain_name(rows.field(column).name()));

@@ -1,6 +1,9 @@
 //! SELECT ONLINE: the plan of the ordinary query, with its source read in random order and its aggregate replaced by the
 //! one that estimates.
 
+mod bounds;
+mod sample;
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -24,7 +27,7 @@ const EPOCH_BYTES_MAX: usize = 1 << 20;
 const BLOCK: &str = "$block";
 
 /// What can be estimated.
-const FUNCTIONS: [&str; 3] = ["count", "sum", "avg"];
+const FUNCTIONS: [&str; 7] = ["count", "sum", "avg", "var_pop", "var_samp", "stddev_pop", "stddev_samp"];
 
 /// Plans the query that follows SELECT ONLINE.
 ///
@@ -32,10 +35,11 @@ const FUNCTIONS: [&str; 3] = ["count", "sum", "avg"];
 /// What [`plan_query`](super::plan_query) refuses; E201, if it is not one GROUP BY over one table.
 pub fn plan_online(catalog: &Catalog, settings: &Settings, online: OnlineSettings, query: &Query) -> Result<Pipeline> {
     let plain = super::plan_query(catalog, settings, query)?;
-    let shape = Shape::of(&plain)?;
-    let nodes = match shape.index(catalog) {
-        Some(index) => shape.strided(index, &plain, online)?,
-        None => shape.in_blocks(&plain, online)?,
+    let shape = Shape::of(catalog, &plain)?;
+    let nodes = match (shape.sampled(&online)?, shape.index(catalog)) {
+        (Some(sampled), _) => sampled,
+        (None, Some(index)) => shape.strided(index, &plain, &online)?,
+        (None, None) => shape.in_blocks(&plain, &online)?,
     };
     let mut pipeline = Pipeline { nodes, ..plain };
     pipeline.settings.epoch_bytes = pipeline.settings.epoch_bytes.min(EPOCH_BYTES_MAX);
@@ -51,6 +55,7 @@ fn refused(what: &str) -> Error {
 
 /// The parts of the ordinary plan: a source, projections, the aggregate, the select list, the sink.
 struct Shape<'p> {
+    catalog: &'p Catalog,
     source: &'p Node,
     spec: &'p SourceSpec,
     before: &'p [Node],
@@ -63,7 +68,7 @@ struct Shape<'p> {
 }
 
 impl<'p> Shape<'p> {
-    fn of(pipeline: &'p Pipeline) -> Result<Self> {
+    fn of(catalog: &'p Catalog, pipeline: &'p Pipeline) -> Result<Self> {
         let nodes = &pipeline.nodes;
         let in_line = |(id, node): (usize, &Node)| node.inputs.iter().copied().eq(id.checked_sub(1));
         if !nodes.iter().enumerate().all(in_line) {
@@ -76,19 +81,20 @@ impl<'p> Shape<'p> {
         else {
             return Err(refused("of this kind"));
         };
-        if let Some(other) = before.iter().find(|node| !matches!(node.operator, Operator::Calc { .. })) {
+        let is_known = |node: &&Node| matches!(node.operator, Operator::Calc { .. } | Operator::Sample { .. });
+        if let Some(other) = before.iter().find(|node| !is_known(node)) {
             return Err(refused(&format!("over {}", other.operator.name())));
         }
         let Operator::Source(spec) = &source.operator else { return Err(refused("without a table")) };
-        if spec.options.connector() == INDEX {
-            return Err(refused("from a sample or a histogram"));
+        if spec.options.connector() == INDEX && spec.options.get("mode") != Some("olken") {
+            return Err(refused("from a histogram"));
         }
         if source.changelog == Changelog::Retract {
             return Err(refused("from a table whose rows are updated"));
         }
         aggregates.iter().try_for_each(check_call)?;
         let selected = selected(after, nodes[at].schema.fields().len())?;
-        Ok(Shape { source, spec, before, aggregate: &nodes[at], keys, calls: aggregates, selected, sink })
+        Ok(Shape { catalog, source, spec, before, aggregate: &nodes[at], keys, calls: aggregates, selected, sink })
     }
 
     /// The index on the grouping columns, if there is one.
@@ -107,7 +113,7 @@ impl<'p> Shape<'p> {
     }
 
     /// The plan that reads group by group through an index, row by row in random order within each.
-    fn strided(&self, index: &IndexDef, plain: &Pipeline, online: OnlineSettings) -> Result<Vec<Node>> {
+    fn strided(&self, index: &IndexDef, plain: &Pipeline, online: &OnlineSettings) -> Result<Vec<Node>> {
         let (mut output, mut fields) = (self.spec.output.clone(), self.source.schema.fields().to_vec());
         let mut calls = self.calls.to_vec();
         // Rows that the condition leaves out are drawn, too: so it decides what counts, not what is read.
@@ -153,11 +159,13 @@ impl<'p> Shape<'p> {
             upsert_key: None,
             ..self.source.clone()
         };
-        self.ended(vec![source, self.online(&calls, online, unit, vec![0])])
+        let mut nodes = vec![source];
+        self.online(&mut nodes, &calls, online, unit, vec![0])?;
+        self.ended(nodes)
     }
 
     /// The plan that reads block by block.
-    fn in_blocks(&self, plain: &Pipeline, online: OnlineSettings) -> Result<Vec<Node>> {
+    fn in_blocks(&self, plain: &Pipeline, online: &OnlineSettings) -> Result<Vec<Node>> {
         let mut nodes = vec![self.shuffled(plain.settings.seed), blocks()];
         let mut input = 0;
         for node in self.before {
@@ -165,7 +173,7 @@ impl<'p> Shape<'p> {
             input = nodes.len() - 1;
         }
         let block = last_column(&nodes[input]);
-        nodes.push(self.online(self.calls, online, OnlineUnit::Blocks { block }, vec![input, 1]));
+        self.online(&mut nodes, self.calls, online, OnlineUnit::Blocks { block }, vec![input, 1])?;
         self.ended(nodes)
     }
 
@@ -199,7 +207,15 @@ impl<'p> Shape<'p> {
         Node { operator: Operator::Source(spec), schema, upsert_key: None, ..self.source.clone() }
     }
 
-    fn online(&self, calls: &[AggregateCall], online: OnlineSettings, unit: OnlineUnit, inputs: Vec<NodeId>) -> Node {
+    /// Adds the aggregate that estimates, and where it has bounds of values from.
+    fn online(
+        &self,
+        nodes: &mut Vec<Node>,
+        calls: &[AggregateCall],
+        online: &OnlineSettings,
+        unit: OnlineUnit,
+        mut inputs: Vec<NodeId>,
+    ) -> Result<()> {
         let key_fields = self.aggregate.schema.fields().iter().take(self.keys.len()).cloned();
         let call_fields = (0..self.calls.len()).flat_map(|call| estimate_fields(&format!("#{call}")));
         let spec = OnlineAggregate {
@@ -207,15 +223,18 @@ impl<'p> Shape<'p> {
             aggregates: calls.to_vec(),
             unit,
             confidence: online.confidence,
+            method: online.method,
+            bounds: self.bounds(online, nodes, &mut inputs)?,
             interval_ms: online.interval_ms,
         };
-        Node {
+        nodes.push(Node {
             operator: Operator::Online(Box::new(spec)),
             inputs,
             schema: Arc::new(Schema::new(key_fields.chain(call_fields).chain(seen_fields()).collect::<Vec<_>>())),
             changelog: Changelog::Retract,
             upsert_key: Some((0..self.keys.len()).collect()),
-        }
+        });
+        Ok(())
     }
 
     /// The select list over the estimates: three columns for each aggregate, and at the end how much was read.

@@ -252,7 +252,7 @@ impl Lowering {
         let seed = sample.seed.unwrap_or(self.seed).wrapping_add(sample.depth);
         let at_end = fixed && node.bounded;
         let changelog = if fixed && !at_end { Changelog::Retract } else { node.changelog };
-        let step = Step::Operator(Operator::Sample { method, columns, seed, at_end });
+        let step = Step::Operator(Operator::Sample { method, columns, seed, at_end, tells: false });
         let id = self.graph.add(GraphNode { step, inputs: vec![id], changelog, single_row: false, ..node });
         Ok(Relation::of_node(id, fields))
     }

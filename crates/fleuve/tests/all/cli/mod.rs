@@ -1,5 +1,6 @@
 //! Every command of the real binary, as a user types it.
 
+mod estimates;
 mod online;
 pub mod program;
 

@@ -7,6 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use fleuve_base::{Error, Result};
 use fleuve_plan::AggregateCall;
+use fleuve_sketch::online::Part;
 
 use super::super::keyed_state::arrow_error;
 
@@ -19,6 +20,8 @@ pub enum Measure {
     Sum { argument: usize, filter: Option<usize> },
     /// A mean.
     Average { argument: usize, filter: Option<usize> },
+    /// A variance, or its root.
+    Spread { argument: usize, filter: Option<usize>, sample: bool, root: bool },
 }
 
 /// A measure's values in a batch.
@@ -28,15 +31,6 @@ pub struct Values {
     /// Which rows have a value, if not all.
     valid: Option<ArrayRef>,
     filter: Option<BooleanArray>,
-}
-
-/// Rows and their sum.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Tally {
-    /// Rows with a value.
-    pub rows: u64,
-    /// The sum of the values.
-    pub sum: f64,
 }
 
 impl Measure {
@@ -50,8 +44,21 @@ impl Measure {
             ("count", args, false) => Ok(Measure::Count { argument: args.first().copied(), filter }),
             ("sum", [argument], false) => Ok(Measure::Sum { argument: *argument, filter }),
             ("avg", [argument], false) => Ok(Measure::Average { argument: *argument, filter }),
+            ("var_pop", [argument], false) => Ok(Measure::spread(*argument, filter, false, false)),
+            ("var_samp", [argument], false) => Ok(Measure::spread(*argument, filter, true, false)),
+            ("stddev_pop", [argument], false) => Ok(Measure::spread(*argument, filter, false, true)),
+            ("stddev_samp", [argument], false) => Ok(Measure::spread(*argument, filter, true, true)),
             (other, ..) => Err(Error::internal(format!("{other} cannot be estimated online"))),
         }
+    }
+
+    fn spread(argument: usize, filter: Option<usize>, sample: bool, root: bool) -> Self {
+        Measure::Spread { argument, filter, sample, root }
+    }
+
+    /// Whether it is the number of all rows, whatever they hold.
+    pub fn is_count_of_all(&self) -> bool {
+        matches!(self, Measure::Count { argument: None, filter: None })
     }
 
     /// Whether it is a number of rows.
@@ -59,12 +66,13 @@ impl Measure {
         matches!(self, Measure::Count { .. })
     }
 
-    /// Its value, once all is known.
+    /// Its value, once all is known: from the number of values, and their sum or (of a variance) itself.
     pub fn exact(&self, count: f64, sum: Option<f64>) -> Option<f64> {
         match self {
             Measure::Count { .. } => Some(count),
             Measure::Sum { .. } => sum.filter(|_| count > 0.0),
             Measure::Average { .. } => sum.filter(|_| count > 0.0).map(|sum| sum / count),
+            Measure::Spread { .. } => sum,
         }
     }
 
@@ -73,14 +81,17 @@ impl Measure {
     /// # Errors
     /// Internal, if a value is no number.
     pub fn values(&self, batch: &RecordBatch) -> Result<Values> {
-        let (Measure::Sum { filter, .. } | Measure::Average { filter, .. } | Measure::Count { filter, .. }) = *self;
+        let (Measure::Sum { filter, .. }
+        | Measure::Average { filter, .. }
+        | Measure::Count { filter, .. }
+        | Measure::Spread { filter, .. }) = *self;
         let filter = filter.map(|filter| batch.column(filter).as_boolean().clone());
         Ok(match *self {
             Measure::Count { argument, .. } => {
                 let valid = argument.map(|argument| batch.column(argument).clone());
                 Values { numbers: None, valid: valid.filter(|column| column.null_count() > 0), filter }
             }
-            Measure::Sum { argument, .. } | Measure::Average { argument, .. } => {
+            Measure::Sum { argument, .. } | Measure::Average { argument, .. } | Measure::Spread { argument, .. } => {
                 let numbers = cast(batch.column(argument), &DataType::Float64);
                 let numbers = numbers.map_err(|e| arrow_error("read numbers", &e))?;
                 let numbers = numbers.as_primitive::<Float64Type>().clone();
@@ -105,13 +116,42 @@ impl Values {
     }
 }
 
-/// Tallies of the epoch's blocks, by group.
+/// What a block has of a group.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Rows, with values or not.
+    pub rows: u64,
+    /// What is measured of them.
+    pub parts: Vec<Part>,
+}
+
+impl Tally {
+    #[inline]
+    fn add(&mut self, row: usize, values: &[Values]) {
+        self.rows += 1;
+        for (part, values) in self.parts.iter_mut().zip(values) {
+            values.of(row).into_iter().for_each(|value| part.add(value));
+        }
+    }
+
+    fn merge(&mut self, other: &Tally) {
+        self.rows += other.rows;
+        self.parts.iter_mut().zip(&other.parts).for_each(|(part, other)| part.merge(other));
+    }
+
+    fn clear(&mut self) {
+        self.rows = 0;
+        self.parts.fill(Part::default());
+    }
+}
+
+/// Tallies of blocks (or of other clusters of rows), by group.
 #[derive(Debug)]
 pub struct Tallies {
-    measures: usize,
-    /// By block and group; a tally for each measure.
-    whole: HashMap<(i64, u32), Vec<Tally>>,
-    /// Those of the block at hand, group after group.
+    fresh: Tally,
+    /// By block and group.
+    whole: HashMap<(i64, u32), Tally>,
+    /// Those of the block at hand, by group.
     at_hand: Vec<Tally>,
     /// Groups with rows in the block at hand.
     touched: Vec<u32>,
@@ -120,54 +160,47 @@ pub struct Tallies {
 impl Tallies {
     /// For so many measures.
     pub fn new(measures: usize) -> Self {
-        Tallies { measures, whole: HashMap::new(), at_hand: vec![], touched: vec![] }
+        let fresh = Tally { rows: 0, parts: vec![Part::default(); measures] };
+        Tallies { fresh, whole: HashMap::new(), at_hand: vec![], touched: vec![] }
     }
 
     /// Adds rows of which the groups, the blocks and the values are known.
     pub fn add(&mut self, groups: &[u32], blocks: &[i64], values: &[Values]) {
-        let wanted = groups.iter().max().map_or(0, |most| (*most as usize + 1) * self.measures);
-        self.at_hand.resize(wanted.max(self.at_hand.len()), Tally::default());
+        let wanted = groups.iter().max().map_or(0, |most| *most as usize + 1);
+        self.at_hand.resize(wanted.max(self.at_hand.len()), self.fresh.clone());
         let mut start = 0;
         for run in blocks.chunk_by(|one, next| one == next) {
             let end = start + run.len();
             for (row, group) in (start..end).zip(&groups[start..end]) {
-                self.add_row(row, *group, values);
+                let tally = &mut self.at_hand[*group as usize];
+                if tally.rows == 0 {
+                    self.touched.push(*group);
+                }
+                tally.add(row, values);
             }
             self.put_away(run[0]);
             start = end;
         }
     }
 
-    #[inline]
-    fn add_row(&mut self, row: usize, group: u32, values: &[Values]) {
-        let first = group as usize * self.measures;
-        let tallies = &mut self.at_hand[first..first + self.measures];
-        let fresh = tallies.iter().all(|tally| tally.rows == 0);
-        for (tally, values) in tallies.iter_mut().zip(values) {
-            if let Some(value) = values.of(row) {
-                (tally.rows, tally.sum) = (tally.rows + 1, tally.sum + value);
-            }
-        }
-        if fresh {
-            self.touched.push(group);
-        }
-    }
-
     /// The block at hand changes.
     fn put_away(&mut self, block: i64) {
         for group in self.touched.drain(..) {
-            let first = group as usize * self.measures;
-            let fresh = vec![Tally::default(); self.measures];
-            let whole = self.whole.entry((block, group)).or_insert(fresh);
-            for (whole, tally) in whole.iter_mut().zip(&mut self.at_hand[first..first + self.measures]) {
-                let tally = std::mem::take(tally);
-                (whole.rows, whole.sum) = (whole.rows + tally.rows, whole.sum + tally.sum);
-            }
+            let tally = &mut self.at_hand[group as usize];
+            self.whole.entry((block, group)).or_insert_with(|| self.fresh.clone()).merge(tally);
+            tally.clear();
         }
     }
 
-    /// Takes everything out.
-    pub fn take(&mut self) -> Vec<(u32, Vec<Tally>)> {
-        self.whole.drain().map(|((_, group), tallies)| (group, tallies)).collect()
+    /// Takes everything out: block, group, tally. In an order of its own, on which the rounding of sums depends.
+    pub fn take(&mut self) -> Vec<(i64, u32, Tally)> {
+        let mut all: Vec<_> = self.whole.drain().map(|((block, group), tally)| (block, group, tally)).collect();
+        all.sort_unstable_by_key(|(block, group, _)| (*block, *group));
+        all
+    }
+
+    /// The number of tallies.
+    pub fn len(&self) -> usize {
+        self.whole.len()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::StringArray;
 use arrow::datatypes::Field;
-use fleuve_plan::blocks_schema;
+use fleuve_plan::{BoundsFrom, OnlineBounds, OnlineMethod, blocks_schema};
 use fleuve_sketch::index::Shuffle;
 
 use super::*;
@@ -36,8 +36,13 @@ fn online(unit: OnlineUnit, aggregates: Vec<AggregateCall>) -> Online {
     fields.extend(doubles);
     fields.push(Field::new("rows_seen", DataType::Int64, false));
     fields.push(Field::new("fraction", DataType::Float64, true));
-    let spec = OnlineAggregate { keys: vec![0], aggregates, unit, confidence: 0.9, interval_ms: 0 };
-    Online::new(&spec, &schema(), Arc::new(Schema::new(fields)), Share { worker: 0, workers: 1 }).unwrap()
+    let (bounds, method) = (vec![None; aggregates.len()], OnlineMethod::LargeSample);
+    let spec = OnlineAggregate { keys: vec![0], aggregates, unit, confidence: 0.9, method, bounds, interval_ms: 0 };
+    operator(&spec, fields)
+}
+
+fn operator(spec: &OnlineAggregate, fields: Vec<Field>) -> Online {
+    Online::new(spec, &schema(), Arc::new(Schema::new(fields)), Share { worker: 0, workers: 1 }).unwrap()
 }
 
 type Row = (&'static str, Option<f64>, bool);
@@ -87,11 +92,27 @@ fn emitted(output: &[Batch]) -> Vec<(String, Vec<Option<f64>>)> {
 }
 
 /// Reads a table's blocks in random order, and calls `look` with what is emitted after each epoch.
-fn read(seed: u64, aggregates: Vec<AggregateCall>, mut look: impl FnMut(usize, &[(String, Vec<Option<f64>>)])) {
-    let mut online = online(OnlineUnit::Blocks { block: 3 }, aggregates);
+fn read(seed: u64, aggregates: Vec<AggregateCall>, look: impl FnMut(usize, &[(String, Vec<Option<f64>>)])) {
+    read_table(seed, online(OnlineUnit::Blocks { block: 3 }, aggregates), rows, size, look);
+}
+
+/// The size of a block: its rows are of about ten bytes.
+fn size(block: u64) -> u64 {
+    rows(block).len() as u64 * 10 + block % 7
+}
+
+/// The same of a table whose blocks have these rows and sizes.
+fn read_table(
+    seed: u64,
+    mut online: Online,
+    rows: impl Fn(u64) -> Vec<Row>,
+    size: impl Fn(u64) -> u64,
+    mut look: impl FnMut(usize, &[(String, Vec<Option<f64>>)]),
+) {
     let order: Vec<u64> = Shuffle::new(0..BLOCKS, seed).collect();
     let epochs = order.chunks(EPOCH);
     let count = epochs.len();
+    let (all, max) = ((0..BLOCKS).map(&size).sum::<u64>(), (0..BLOCKS).map(&size).max().unwrap());
     for (epoch, blocks) in epochs.enumerate() {
         let of_block = |block: &u64| {
             let rows = rows(*block);
@@ -99,12 +120,22 @@ fn read(seed: u64, aggregates: Vec<AggregateCall>, mut look: impl FnMut(usize, &
             let (one, other) = rows.split_at(rows.len() / 3);
             [one, other].map(|rows| batch(rows, &vec![*block as i64; rows.len()]))
         };
-        let read: Vec<Batch> = blocks.iter().flat_map(of_block).collect();
-        let numbers: ArrayRef = Arc::new(blocks.iter().map(|block| *block as i64).collect::<Int64Array>());
-        let of: ArrayRef = Arc::new(Int64Array::from_value(BLOCKS as i64, blocks.len()));
-        let progress = Batch::append(RecordBatch::try_new(blocks_schema(), vec![numbers, of]).unwrap());
+        let batches: Vec<Batch> = blocks.iter().flat_map(of_block).collect();
+        let column = |number: &dyn Fn(u64) -> u64| -> ArrayRef {
+            Arc::new(blocks.iter().map(|block| number(*block) as i64).collect::<Int64Array>())
+        };
+        let read = |block: u64| rows(block).len() as u64;
+        let columns = [
+            column(&|block| block),
+            column(&size),
+            column(&read),
+            column(&|_| BLOCKS),
+            column(&|_| all),
+            column(&|_| max),
+        ];
+        let progress = Batch::append(RecordBatch::try_new(blocks_schema(), columns.into()).unwrap());
         let mut output = vec![];
-        let inputs = &mut [read, vec![progress]];
+        let inputs = &mut [batches, vec![progress]];
         online.apply(&info(epoch as u64 + 1, epoch + 1 == count), inputs, &mut output).unwrap();
         look(epoch, &emitted(&output));
     }
@@ -115,11 +146,102 @@ fn truth(group: &str, kept: bool) -> (f64, f64) {
     all.fold((0.0, 0.0), |(count, sum), x| (count + 1.0, sum + x))
 }
 
+/// The sum of squared distances from the group's mean.
+fn squares(group: &str) -> f64 {
+    let (count, sum) = truth(group, false);
+    let values = (0..BLOCKS).flat_map(rows).filter(|row| row.0 == group).filter_map(|row| row.1);
+    values.map(|value| (value - sum / count).powi(2)).sum()
+}
+
+/// All blocks but the last have as many rows in as many bytes: the number of rows is not known before the end.
+#[test]
+fn blocks_that_are_alike_do_not_hide_the_last_one() {
+    for (last, last_size) in [(7, 200), (7, 70), (0, 200)] {
+        let rows = |block| vec![("a", Some(1.0), true); if block + 1 == BLOCKS { last } else { 20 }];
+        let size = |block| if block + 1 == BLOCKS { last_size } else { 200 };
+        let truth = (BLOCKS - 1) as f64 * 20.0 + last as f64;
+        let (mut holds, mut looks) = (0, 0);
+        for seed in 0..200 {
+            let online = online(OnlineUnit::Blocks { block: 3 }, vec![call("count", &[], None)]);
+            read_table(seed, online, rows, size, |_, groups| {
+                let ends = groups[0].1[1].unwrap()..=groups[0].1[2].unwrap();
+                (holds, looks) = (holds + u64::from(ends.contains(&truth)), looks + 1);
+            });
+        }
+        assert!(holds as f64 >= 0.9 * looks as f64, "{holds} of {looks} hold the truth, {last} rows of {last_size}");
+    }
+}
+
+/// Hoeffding's intervals cover at least as often, deterministic ones always; what is outside the bounds is named.
+#[test]
+fn bounds_make_intervals_and_are_checked() {
+    let bounds = |low, high| Some(OnlineBounds { column: "x".to_owned(), from: BoundsFrom::Known { low, high } });
+    let run = |seed, method, high, look: &mut dyn FnMut(&[(String, Vec<Option<f64>>)])| {
+        let aggregates = vec![call("avg", &[1], None), call("sum", &[1], None), call("count", &[1], None)];
+        let fields = online(OnlineUnit::Blocks { block: 3 }, aggregates.clone()).output.fields().clone();
+        let unit = OnlineUnit::Blocks { block: 3 };
+        let bounds = vec![bounds(0.0, high), bounds(0.0, high), None];
+        let spec = OnlineAggregate { keys: vec![0], aggregates, unit, confidence: 0.9, method, bounds, interval_ms: 0 };
+        let fields = fields.iter().map(|field| field.as_ref().clone()).collect();
+        read_table(seed, operator(&spec, fields), rows, |block| rows(block).len() as u64, |_, groups| look(groups));
+    };
+    for method in [OnlineMethod::Conservative, OnlineMethod::Deterministic] {
+        let (mut holds, mut looks) = (0, 0);
+        for seed in 0..60 {
+            run(seed, method, 152.0, &mut |groups| {
+                for (group, ends) in groups {
+                    let (count, sum) = truth(group, false);
+                    for (measure, truth) in [sum / count, sum, count].into_iter().enumerate() {
+                        let [low, high] = [3 * measure + 1, 3 * measure + 2].map(|end| ends[end].unwrap());
+                        let slack = 1e-9 * truth;
+                        holds += u64::from(low <= truth + slack && truth <= high + slack);
+                        looks += 1;
+                    }
+                }
+            });
+        }
+        let least = if method == OnlineMethod::Deterministic { 1.0 } else { 0.9 };
+        assert!(holds as f64 >= least * looks as f64, "{holds} of {looks}, {method:?}");
+    }
+    let (unit, method) = (OnlineUnit::Blocks { block: 3 }, OnlineMethod::Deterministic);
+    let (aggregates, bounds) = (vec![call("avg", &[1], None)], vec![bounds(0.0, 40.0)]);
+    let spec = OnlineAggregate { keys: vec![], aggregates, unit, confidence: 0.9, method, bounds, interval_ms: 0 };
+    let claim = Claim::new(&spec, 0);
+    let measure = Measure::new(&call("avg", &[1], None)).unwrap();
+    let rows = batch(&[("a", Some(3.0), true), ("a", Some(41.5), true)], &[0, 0]);
+    let values = measure.values(&rows.columns).unwrap();
+    let error = claim.unwrap().check(&values, 2).unwrap_err();
+    assert_eq!(error.message(), "`x` has the value 41.5, which is outside its bounds 0 to 40");
+    // Bounds that come later than the values.
+    let bounds = vec![Some(OnlineBounds { column: "x".to_owned(), from: BoundsFrom::Input(1) })];
+    let mut claim = Claim::new(&OnlineAggregate { bounds, ..spec }, 0).unwrap();
+    claim.check(&values, 2).unwrap();
+    assert!(claim.method().is_none());
+    let extremes = |low, high| {
+        let columns = [low, high].map(|end| Arc::new(Float64Array::from(vec![end])) as ArrayRef);
+        Batch::append(RecordBatch::try_from_iter([("low", columns[0].clone()), ("high", columns[1].clone())]).unwrap())
+    };
+    claim.learn(&[vec![], vec![extremes(None, None)]]).unwrap();
+    claim.learn(&[vec![], vec![extremes(Some(3.0), Some(41.5))]]).unwrap();
+    assert_eq!(
+        claim.method(),
+        Some(Method::Deterministic { bounds: fleuve_sketch::online::Bounds::new(3.0, 41.5).unwrap() })
+    );
+    let error = claim.learn(&[vec![], vec![extremes(Some(4.0), Some(41.5))]]).unwrap_err();
+    assert_eq!(error.message(), "`x` has the value 3, which is outside its bounds 4 to 41.5");
+}
+
 #[test]
 fn intervals_cover_as_often_as_they_claim() {
     const SEEDS: u64 = 400;
-    let calls = || vec![call("avg", &[1], None), call("sum", &[1], Some(2)), call("count", &[1], None)];
-    let mut covered = [0_u64; 6];
+    let calls = || {
+        let spread = [call("var_samp", &[1], None), call("stddev_pop", &[1], None)];
+        [call("avg", &[1], None), call("sum", &[1], Some(2)), call("count", &[1], None)]
+            .into_iter()
+            .chain(spread)
+            .collect()
+    };
+    let mut covered = [0_u64; 10];
     for seed in 0..SEEDS {
         read(seed, calls(), |epoch, groups| {
             if epoch != 4 {
@@ -127,9 +249,11 @@ fn intervals_cover_as_often_as_they_claim() {
             }
             for (at, (group, ends)) in groups.iter().enumerate() {
                 let ((count, sum), (_, kept_sum)) = (truth(group, false), truth(group, true));
-                for (measure, truth) in [sum / count, kept_sum, count].into_iter().enumerate() {
+                let squares = squares(group);
+                let truths = [sum / count, kept_sum, count, squares / (count - 1.0), (squares / count).sqrt()];
+                for (measure, truth) in truths.into_iter().enumerate() {
                     let [low, high] = [3 * measure + 1, 3 * measure + 2].map(|end| ends[end].unwrap());
-                    covered[3 * at + measure] += u64::from(low <= truth && truth <= high);
+                    covered[5 * at + measure] += u64::from(low <= truth && truth <= high);
                 }
             }
         });

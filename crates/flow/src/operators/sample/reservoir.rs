@@ -3,6 +3,8 @@
 //! The keys are functions of the rows, so the state is nothing but the sample's rows, and any order of them gives the
 //! same sample. It works on the owner of key group 0.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, UInt64Array};
 use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
@@ -28,7 +30,11 @@ pub struct Reservoir {
     weight: Option<usize>,
     rows: usize,
     at_end: bool,
+    /// The columns of the sampled rows.
     output: SchemaRef,
+    /// What is emitted at the end, if that is more: the keys and the number of rows offered.
+    tells: Option<SchemaRef>,
+    offered: u64,
     share: Share,
     /// The sample, by ascending key.
     kept: RecordBatch,
@@ -53,7 +59,21 @@ impl Reservoir {
         }
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         let kept = RecordBatch::new_empty(output.clone());
-        Ok(Reservoir { chances, weight, rows, at_end, output, share, kept, keys: vec![] })
+        Ok(Reservoir { chances, weight, rows, at_end, output, tells: None, offered: 0, share, kept, keys: vec![] })
+    }
+
+    /// Its rows have, at the end, two more columns: their keys, and the number of rows offered, which is not saved.
+    pub fn telling(self, output: SchemaRef) -> Self {
+        Reservoir { tells: Some(output), ..self }
+    }
+
+    /// The sample's rows, with the two columns if it tells them.
+    fn told(&self, rows: RecordBatch) -> Result<RecordBatch> {
+        let Some(output) = &self.tells else { return Ok(rows) };
+        let keys = Int64Array::from_iter_values(self.keys.iter().map(|key| *key as i64));
+        let offered = Int64Array::from_value(self.offered as i64, rows.num_rows());
+        let columns = rows.columns().iter().cloned().chain([Arc::new(keys) as ArrayRef, Arc::new(offered)]);
+        output_batch(output, columns.collect(), rows.num_rows())
     }
 
     /// The key of each row: the smaller, the earlier it is drawn.
@@ -144,6 +164,8 @@ impl EpochOperator for Reservoir {
     fn apply(&mut self, info: &EpochInfo, inputs: &mut [Vec<Batch>], output: &mut Vec<Batch>) -> Result<()> {
         let batches: Vec<Batch> = inputs[0].drain(..).filter(|batch| batch.num_rows() > 0).collect();
         if !batches.is_empty() {
+            let rows = |batch: &Batch| (0..batch.num_rows()).map(|row| batch.weight(row).max(0) as u64).sum::<u64>();
+            self.offered += batches.iter().map(rows).sum::<u64>();
             let candidates = self.candidates(batches)?;
             if candidates.0.num_rows() > 0 {
                 let (come, go) = self.offer(candidates)?;
@@ -157,6 +179,7 @@ impl EpochOperator for Reservoir {
         }
         if self.at_end && info.last {
             let rows = std::mem::replace(&mut self.kept, RecordBatch::new_empty(self.output.clone()));
+            let rows = self.told(rows)?;
             self.keys.clear();
             let starts = (0..rows.num_rows()).step_by(BATCH_ROWS);
             let batches = starts.map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
