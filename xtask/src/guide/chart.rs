@@ -85,11 +85,13 @@ impl Chart {
         format!("M{}", places.join("L"))
     }
 
-    /// A line through points.
+    /// A line through points; without a name it is not in the legend.
     pub(super) fn line(&mut self, name: &str, colour: &'static str, points: &[(f64, f64)]) {
         let path = self.path(points.iter().copied());
         let _ = writeln!(self.svg, "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\"/>");
-        self.legend.push((name.to_owned(), colour));
+        if !name.is_empty() {
+            self.legend.push((name.to_owned(), colour));
+        }
     }
 
     /// What lies between two ends, by (x, low, high).
@@ -125,8 +127,9 @@ impl Chart {
         for (nth, chart) in charts.iter().enumerate() {
             let _ = writeln!(svg, "<g transform=\"translate({LEFT} {})\">", TOP + nth as f64 * height);
             svg += &chart.svg;
+            let step = (WIDTH / chart.legend.len() as f64).min(130.0);
             for (nth, (name, colour)) in chart.legend.iter().enumerate() {
-                let (x, y) = (nth as f64 * 130.0, HEIGHT + 50.0);
+                let (x, y) = (nth as f64 * step, HEIGHT + 50.0);
                 let _ = writeln!(svg, "<circle cx=\"{x}\" cy=\"{}\" r=\"4\" fill=\"{colour}\"/>", y - 4.0);
                 let _ = writeln!(svg, "<text x=\"{}\" y=\"{y}\">{name}</text>", x + 8.0);
             }

@@ -46,7 +46,17 @@ impl<'a> Run<'a> {
         mut look: impl FnMut(&Value, &mut ChildStdin),
     ) -> Result<Vec<Value>, String> {
         let mut command = Command::new(self.binary);
-        command.args(["sql", "--format", "json", "--data", "data", "-c", &format!("{}{script}", self.tables)]);
+        command.args([
+            "sql",
+            "--workers",
+            "1",
+            "--format",
+            "json",
+            "--data",
+            "data",
+            "-c",
+            &format!("{}{script}", self.tables),
+        ]);
         command.current_dir(&self.dir).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|e| format!("{} does not start: {e}", self.binary.display()))?;
         let (Some(stdout), Some(mut stdin)) = (child.stdout.take(), child.stdin.take()) else {
