@@ -91,8 +91,11 @@ fn emitted(output: &[Batch]) -> Vec<(String, Vec<Option<f64>>)> {
     rows
 }
 
+/// Groups with their estimates.
+type Groups = [(String, Vec<Option<f64>>)];
+
 /// Reads a table's blocks in random order, and calls `look` with what is emitted after each epoch.
-fn read(seed: u64, aggregates: Vec<AggregateCall>, look: impl FnMut(usize, &[(String, Vec<Option<f64>>)])) {
+fn read(seed: u64, aggregates: Vec<AggregateCall>, look: impl FnMut(usize, &Groups)) {
     read_table(seed, online(OnlineUnit::Blocks { block: 3 }, aggregates), rows, size, look);
 }
 
@@ -107,7 +110,7 @@ fn read_table(
     mut online: Online,
     rows: impl Fn(u64) -> Vec<Row>,
     size: impl Fn(u64) -> u64,
-    mut look: impl FnMut(usize, &[(String, Vec<Option<f64>>)]),
+    mut look: impl FnMut(usize, &Groups),
 ) {
     let order: Vec<u64> = Shuffle::new(0..BLOCKS, seed).collect();
     let epochs = order.chunks(EPOCH);
@@ -176,7 +179,7 @@ fn blocks_that_are_alike_do_not_hide_the_last_one() {
 #[test]
 fn bounds_make_intervals_and_are_checked() {
     let bounds = |low, high| Some(OnlineBounds { column: "x".to_owned(), from: BoundsFrom::Known { low, high } });
-    let run = |seed, method, high, look: &mut dyn FnMut(&[(String, Vec<Option<f64>>)])| {
+    let run = |seed, method, high, look: &mut dyn FnMut(&Groups)| {
         let aggregates = vec![call("avg", &[1], None), call("sum", &[1], None), call("count", &[1], None)];
         let fields = online(OnlineUnit::Blocks { block: 3 }, aggregates.clone()).output.fields().clone();
         let unit = OnlineUnit::Blocks { block: 3 };
