@@ -15,7 +15,7 @@ use fleuve_sketch::index::olken::Draws;
 use fleuve_sketch::index::{Shuffle, Tree};
 use parking_lot::Mutex;
 
-use super::columns::{name_of, project};
+use super::columns::{column_of, project};
 use super::histogram::moved;
 use super::required;
 use super::tree::Index;
@@ -43,7 +43,8 @@ pub(super) struct DrawSource {
 struct Shape {
     index: Arc<Index>,
     scan: Scan,
-    method: Method,
+    /// None if the rows are chosen already, and not at random.
+    method: Option<Method>,
     drawn: OnceLock<Result<Drawn>>,
 }
 
@@ -68,14 +69,24 @@ impl DrawSource {
             rejection: required(spec, "method")? == "rejection",
             replacement: required(spec, "replacement")? == "true",
         };
-        let shape = Arc::new(Shape { index, scan, method, drawn: OnceLock::new() });
+        let shape = Arc::new(Shape { index, scan, method: Some(method), drawn: OnceLock::new() });
         Ok(DrawSource { shape, next: Mutex::default() })
+    }
+
+    /// Rows of these numbers, in this order.
+    pub(super) fn of_rows(index: Arc<Index>, scan: Scan, rows: Vec<u64>) -> Self {
+        let drawn = OnceLock::from(Ok(Drawn { rows, rejected: 0 }));
+        DrawSource { shape: Arc::new(Shape { index, scan, method: None, drawn }), next: Mutex::default() }
     }
 }
 
 impl Shape {
     fn drawn(&self) -> Result<&Drawn> {
-        self.drawn.get_or_init(|| draw(&self.index.tree(), &self.method)).as_ref().map_err(Clone::clone)
+        let drawn = || match &self.method {
+            Some(method) => draw(&self.index.tree(), method),
+            None => Err(Error::internal("the rows of an index were not chosen")),
+        };
+        self.drawn.get_or_init(drawn).as_ref().map_err(Clone::clone)
     }
 }
 
@@ -165,6 +176,7 @@ impl Source for DrawSource {
     }
 
     fn draws(&self) -> Option<(u64, u64)> {
+        self.shape.method?;
         let drawn = self.shape.drawn.get()?.as_ref().ok()?;
         Some((drawn.rows.len() as u64, drawn.rejected))
     }
@@ -181,9 +193,7 @@ impl Decoder for DrawDecoder {
         let rows = rows.ok_or_else(|| moved(&self.shape.index))?;
         let batch: RecordBatch = self.shape.index.fetch(rows)?;
         decoded.rows += rows.len() as u64;
-        decoded
-            .batches
-            .push(project(&self.shape.scan, rows.len(), |field| batch.column_by_name(name_of(field)?).cloned())?);
+        decoded.batches.push(project(&self.shape.scan, rows.len(), |field| column_of(&batch, field))?);
         Ok(())
     }
 }
