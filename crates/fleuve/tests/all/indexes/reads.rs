@@ -24,12 +24,13 @@ fn answers_of_some(place: &Place, declared: &str, queries: &[String]) -> Vec<(Ve
     let stats = output.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let of_queries = stats.filter(|stats| stats["pipeline"].as_str().is_some_and(|name| name.starts_with("job")));
     let read: Vec<u64> = of_queries.filter_map(|stats| stats["rows_in"].as_u64()).step_by(2).collect();
+    let told = output.stderr.clone();
     let printed = output.succeeds();
     let all: Vec<&str> = printed.split_inclusive('\n').collect();
     let parts =
         all.split(|line| line.contains("the end")).map(|part| part.iter().map(|line| (*line).to_owned()).collect());
     let parts: Vec<Vec<String>> = parts.collect();
-    assert_eq!((parts.len(), read.len()), (queries.len() + 1, queries.len()), "{}", output.stderr);
+    assert_eq!((parts.len(), read.len()), (queries.len() + 1, queries.len()), "{told}");
     parts.into_iter().zip(read).collect()
 }
 
