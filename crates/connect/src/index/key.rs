@@ -124,7 +124,8 @@ impl KeyShape {
             (Kind::Wide, Value::Decimal(unscaled)) if *data_type == value.data_type => {
                 key::push_i128(*unscaled, &mut bytes);
             }
-            (Kind::Double, Value::Float(value)) => {
+            // A key does not keep the sign of NaN, by which comparisons put it before or after all numbers.
+            (Kind::Double, Value::Float(value)) if !value.is_nan() => {
                 key::push_f64(*value, &mut bytes);
                 // −0 and 0 are one key, and any two NaN.
                 exact = false;
