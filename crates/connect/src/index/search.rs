@@ -60,7 +60,8 @@ fn spans(keys: &KeyShape, columns: &[KeyColumn]) -> (Vec<Span>, bool) {
                 exact = false;
                 continue;
             };
-            exact &= listed.iter().all(|(_, exact)| *exact);
+            // NaN is found whatever a list of doubles says.
+            exact &= !keys.is_double(at) && listed.iter().all(|(_, exact)| *exact);
             points |= list.iter().all(|interval| matches!(interval, KeyInterval::Is(_) | KeyInterval::Null));
             own = both(&own, &united(listed.into_iter().map(|(span, _)| span).chain(not_a_number(keys, at)).collect()));
         }
