@@ -8,13 +8,13 @@ use fleuve_flow::connectors::{Connectors, Reader};
 use fleuve_flow::sink::Sink;
 use fleuve_flow::source::{Scan, Source};
 use fleuve_journal::Log;
-use fleuve_plan::{SinkSpec, SourceSpec};
+use fleuve_plan::{ReadOrder, SinkSpec, SourceSpec};
 use parking_lot::Mutex;
 
 use crate::blackhole::Blackhole;
 use crate::datagen::Datagen;
 use crate::file_sink::FileSink;
-use crate::filesystem::FileSource;
+use crate::filesystem::{self, FileSource};
 use crate::index::{self, Definition, IndexSink, Indexes};
 use crate::ingest::{self, Stdin};
 use crate::internal;
@@ -22,7 +22,7 @@ use crate::kafka::{self, Addresses};
 use crate::nexmark::NexmarkSource;
 use crate::options::{Options, Use};
 use crate::print::{Output, Print};
-use crate::topic::{GroupOffsets, TopicSink, TopicSource};
+use crate::topic::{self, GroupOffsets, TopicSink, TopicSource};
 
 /// Opens tables of every connector that [`documentation`](crate::documentation) lists.
 pub struct StandardConnectors {
@@ -121,6 +121,24 @@ impl StandardConnectors {
         self.fallback.as_ref().filter(|_| connector.starts_with('$') && connector != index::CONNECTOR)
     }
 
+    /// The part of a table that a query needs, through an index that has it.
+    fn part(&self, options: &Options, spec: &SourceSpec, scan: &Scan) -> Result<Option<Arc<dyn Source>>> {
+        let (ReadOrder::Indexed(read), Some(indexes), Some(log)) = (&spec.order, &self.indexes, &self.log) else {
+            return Ok(None);
+        };
+        index::open_part(indexes, read, spec, scan, |index, pipeline| {
+            // The pipeline of an index begins with its table.
+            let reader = Reader { pipeline, node: 0 };
+            match options.connector() {
+                "filesystem" if !options.flag("scan.follow") => {
+                    filesystem::are_as_listed(&self.env, log, &reader, options, spec)
+                }
+                "topic" => topic::has_rows(log, options, index.tree().len()),
+                _ => Ok(false),
+            }
+        })
+    }
+
     fn indexes(&self) -> Result<&Arc<Indexes>> {
         self.indexes.as_ref().ok_or_else(|| {
             Error::input("E509", "an index is kept in topics, and there is no data directory to hold them")
@@ -176,6 +194,9 @@ impl Connectors for StandardConnectors {
         }
         check_source(spec)?;
         let options = Options::check(&spec.table, &spec.options, Use::Read)?;
+        if let Some(part) = self.part(&options, spec, &scan)? {
+            return Ok(part);
+        }
         let (env, log) = (&self.env, self.log.as_ref());
         Ok(match options.connector() {
             "datagen" => Arc::new(Datagen::open(env, &options, spec, scan)?),

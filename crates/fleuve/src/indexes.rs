@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fleuve_base::{Env, Error, ErrorKind, Result};
 use fleuve_connect::StandardConnectors;
 use fleuve_connect::index::Indexes;
-use fleuve_flow::runtime::{Handle, PipelineStore, StartOptions, start};
+use fleuve_flow::runtime::{Handle, Outcome as Ended, PipelineStore, StartOptions, start};
 use fleuve_journal::Log;
 use fleuve_plan::{Operator, Pipeline, SinkSpec};
 use fleuve_sql::session::{DropIndex, index_pipeline};
@@ -113,7 +113,7 @@ impl ScriptIndexes {
         }
         live.clear();
         log.commit_now()?;
-        self.end_finished()
+        self.end_finished(&Indexes::of(&options.env, log))
     }
 
     /// Whether all have written what was there to read.
@@ -123,10 +123,16 @@ impl ScriptIndexes {
     }
 
     /// Lets go of those that have ended; the error of one that has failed.
-    fn end_finished(&mut self) -> Result<()> {
+    fn end_finished(&mut self, indexes: &Indexes) -> Result<()> {
         let is_over = |building: &mut Building| building.handle.ended() || building.handle.failed();
         let ended: Vec<Building> = self.running.extract_if(.., is_over).collect();
-        ended.into_iter().try_for_each(|building| building.handle.wait().map(drop))
+        ended.into_iter().try_for_each(|building| {
+            let name = sink(building.handle.pipeline())?.table.clone();
+            if building.handle.wait()? == Ended::Finished {
+                indexes.finished(&name);
+            }
+            Ok(())
+        })
     }
 
     /// Asks all to stop.

@@ -7,6 +7,7 @@ use arrow_schema::{DataType, Field, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::expr::Expr;
+use crate::index_read::IndexRead;
 
 /// The `WITH (…)` options of a table, keys in lower case, `connector` among them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +77,7 @@ pub struct SourceSpec {
 }
 
 /// The order in which a table is read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum ReadOrder {
     /// As it is stored.
     #[default]
@@ -87,6 +88,8 @@ pub enum ReadOrder {
         /// What the order is drawn from.
         seed: u64,
     },
+    /// As it is stored, or, where that is less work, only the part of it that an index finds.
+    Indexed(Box<IndexRead>),
 }
 
 impl ReadOrder {

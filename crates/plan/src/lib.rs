@@ -21,6 +21,7 @@
 
 pub mod connector;
 pub mod expr;
+pub mod index_read;
 pub mod online;
 pub mod operator;
 pub mod pipeline;
@@ -28,6 +29,7 @@ pub mod settings;
 
 pub use connector::{ReadOrder, SinkSpec, SourceSpec, TableOptions, WatermarkSpec, bad_records_schema};
 pub use expr::{BinaryOp, Expr, Literal, Value};
+pub use index_read::{FirstRows, IndexRead, KeyBound, KeyColumn, KeyInterval};
 pub use online::{
     BoundsFrom, Control, OnlineAggregate, OnlineBounds, OnlineMethod, OnlineUnit, SampleUnit, blocks_schema,
 };

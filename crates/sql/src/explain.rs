@@ -9,6 +9,7 @@
 //! ```
 
 mod describe;
+mod index_read;
 mod state;
 
 use std::fmt::Write as _;

@@ -38,8 +38,8 @@ pub enum Outcome {
     Pipeline(Pipeline),
     /// A query, to be run: its rows go to the sink of connector `$result`.
     Query(Pipeline),
-    /// What is asked of the SELECT ONLINE that runs or comes next.
-    Control(Control),
+    /// What is asked of the SELECT ONLINE that runs or comes next, and where.
+    Control(Control, Place),
     /// A pipeline that builds and keeps an index.
     Index(Pipeline),
     /// An index is dropped: its pipeline is to be stopped, and what it has stored to be deleted.
@@ -111,7 +111,9 @@ impl Session {
             Statement::Insert(inserts) => self.insert(inserts).map(Outcome::Pipeline),
             Statement::Query(query) => self.query(query).map(Outcome::Query),
             Statement::Online(query) => self.online(query).map(Outcome::Query),
-            Statement::Control(control) => Ok(Outcome::Control(control.clone())),
+            Statement::Control(control) => {
+                Ok(Outcome::Control(control.clone(), Place::sql(statement.span.0, statement.span.1)))
+            }
             Statement::Explain(what) => self.explain(what).map(Outcome::Explain),
         }
         .map_err(|error| {

@@ -227,6 +227,22 @@ impl FileSource {
     }
 }
 
+/// Whether a table's files are exactly those that a reader has listed, as they were then.
+pub(crate) fn are_as_listed(
+    env: &Env,
+    log: &Arc<Log>,
+    reader: &Reader<'_>,
+    options: &Options,
+    spec: &SourceSpec,
+) -> Result<bool> {
+    let path = options.required("path")?;
+    let location = Location::new(&spec.table, path, options.stated("source.path.regex-pattern"))?;
+    let mut listed = ListStore::new(env, Some(log), &internal::name(internal::FILES, reader))?.load()?;
+    // Files that appeared later are listed behind the others.
+    listed.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(location.find()? == listed)
+}
+
 enum Next {
     Chunk(Range, Option<Bytes>),
     Later,

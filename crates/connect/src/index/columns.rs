@@ -1,6 +1,7 @@
 //! The columns that a scan wants, from those that there are.
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, make_array};
+use arrow::buffer::NullBuffer;
 use fleuve_base::{Error, Result};
 use fleuve_flow::source::{Scan, ScanField};
 
@@ -16,6 +17,21 @@ pub(super) fn project(
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(scan.schema.clone(), columns, &options)
         .map_err(|error| Error::internal(format!("columns of an index: {error}")))
+}
+
+/// The column of a field, or the field of a row in it, out of whole rows.
+pub(super) fn column_of(rows: &RecordBatch, field: &ScanField) -> Option<ArrayRef> {
+    let ScanField::Data(path) = field else { return None };
+    let (first, rest) = path.split_first()?;
+    let mut column = rows.column_by_name(first)?.clone();
+    for name in rest {
+        let row = column.as_struct_opt()?;
+        let inner = row.column_by_name(name)?;
+        // A field of a row that is NULL is NULL, whatever lies there.
+        let nulls = NullBuffer::union(row.nulls(), inner.nulls());
+        column = make_array(inner.to_data().into_builder().nulls(nulls).build().ok()?);
+    }
+    Some(column)
 }
 
 /// A field's name, if it is a whole column of the data.

@@ -16,7 +16,7 @@ use fleuve_sketch::index::olken::Draws;
 use fleuve_sketch::index::{Shuffle, Tree};
 use parking_lot::Mutex;
 
-use super::columns::{name_of, project};
+use super::columns::{column_of, project};
 use super::histogram::moved;
 use super::required;
 use super::tree::Index;
@@ -44,7 +44,8 @@ pub(super) struct DrawSource {
 struct Shape {
     index: Arc<Index>,
     scan: Scan,
-    method: Method,
+    /// None if the rows are chosen already, and not at random.
+    method: Option<Method>,
     drawn: OnceLock<Result<Drawn>>,
 }
 
@@ -71,14 +72,24 @@ impl DrawSource {
             rejection: required(spec, "method")? == "rejection",
             replacement: required(spec, "replacement")? == "true",
         };
-        let shape = Arc::new(Shape { index, scan, method, drawn: OnceLock::new() });
+        let shape = Arc::new(Shape { index, scan, method: Some(method), drawn: OnceLock::new() });
         Ok(DrawSource { shape, next: Mutex::default() })
+    }
+
+    /// Rows of these numbers, in this order.
+    pub(super) fn of_rows(index: Arc<Index>, scan: Scan, rows: Vec<u64>) -> Self {
+        let drawn = OnceLock::from(Ok(Drawn { rows, rejected: 0 }));
+        DrawSource { shape: Arc::new(Shape { index, scan, method: None, drawn }), next: Mutex::default() }
     }
 }
 
 impl Shape {
     fn drawn(&self) -> Result<&Drawn> {
-        self.drawn.get_or_init(|| draw(&self.index.tree(), &self.method)).as_ref().map_err(Clone::clone)
+        let drawn = || match &self.method {
+            Some(method) => draw(&self.index.tree(), method),
+            None => Err(Error::internal("the rows of an index were not chosen")),
+        };
+        self.drawn.get_or_init(drawn).as_ref().map_err(Clone::clone)
     }
 }
 
@@ -168,6 +179,7 @@ impl Source for DrawSource {
     }
 
     fn draws(&self) -> Option<(u64, u64)> {
+        self.shape.method?;
         let drawn = self.shape.drawn.get()?.as_ref().ok()?;
         Some((drawn.rows.len() as u64, drawn.rejected))
     }
@@ -187,7 +199,7 @@ impl Decoder for DrawDecoder {
         let population = Int64Array::from_value(drawn.population as i64, rows.len());
         decoded.batches.push(project(&self.shape.scan, rows.len(), |field| match field {
             ScanField::Metadata(key) if key == POPULATION => Some(Arc::new(population.clone()) as ArrayRef),
-            field => batch.column_by_name(name_of(field)?).cloned(),
+            field => column_of(&batch, field),
         })?);
         Ok(())
     }

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Float
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use fleuve_base::{Error, Result};
+use fleuve_plan::{Literal, Value};
 use fleuve_sketch::index::{KEY_BYTES_MAX, key};
 
 use super::definition::Definition;
@@ -21,6 +22,17 @@ pub(super) const COLUMNS_MAX: usize = 16;
 pub struct KeyShape {
     columns: Vec<(Kind, DataType)>,
 }
+
+/// A column's part of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) bytes: Vec<u8>,
+    /// No other value has this part.
+    pub(super) exact: bool,
+}
+
+/// The first byte of a part is less: it tells NULL from a value.
+const VALUES_END: u8 = 2;
 
 /// How values of a type stand in a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +101,73 @@ impl KeyShape {
             key
         };
         Ok((0..rows).map(key).collect())
+    }
+
+    /// How NULL begins a column's part of a key.
+    pub(super) fn null() -> Vec<u8> {
+        let mut part = vec![];
+        key::push_null(&mut part);
+        part
+    }
+
+    /// What comes after the parts of all values.
+    pub(super) fn values_end() -> Vec<u8> {
+        vec![VALUES_END]
+    }
+
+    /// A constant as it stands in a key; none if the column's values are not written from such constants.
+    pub(super) fn part(&self, column: usize, value: &Literal) -> Option<Part> {
+        let (kind, data_type) = self.columns.get(column)?;
+        let (mut bytes, mut exact) = (vec![], true);
+        match (kind, &value.value) {
+            (Kind::Integer, Value::Int(value)) => key::push_i64(*value, &mut bytes),
+            (Kind::Wide, Value::Decimal(unscaled)) if *data_type == value.data_type => {
+                key::push_i128(*unscaled, &mut bytes);
+            }
+            // A key does not keep the sign of NaN, by which comparisons put it before or after all numbers.
+            (Kind::Double, Value::Float(value)) if !value.is_nan() => {
+                key::push_f64(*value, &mut bytes);
+                // −0 and 0 are one key, and any two NaN.
+                exact = false;
+            }
+            (Kind::Bytes, Value::String(text)) => exact = !self.push_bytes(text.as_bytes(), &mut bytes),
+            (Kind::Bytes, Value::Bytes(value)) => exact = !self.push_bytes(value, &mut bytes),
+            _ => return None,
+        }
+        Some(Part { bytes, exact })
+    }
+
+    /// Whether the bytes were cut.
+    fn push_bytes(&self, value: &[u8], out: &mut Vec<u8>) -> bool {
+        key::push_cut_bytes(value, KEY_BYTES_MAX / self.columns.len(), out)
+    }
+
+    /// How the parts of all texts begin that begin with this one, which has no character 0.
+    pub(super) fn beginning(&self, column: usize, text: &str) -> Option<Part> {
+        let (Kind::Bytes, DataType::Utf8) = self.columns.get(column)? else { return None };
+        let mut bytes = vec![];
+        let cut = self.push_bytes(text.as_bytes(), &mut bytes);
+        // Without the end of the text.
+        bytes.truncate(bytes.len() - 2);
+        Some(Part { bytes, exact: !cut })
+    }
+
+    /// Whether a column has floating-point numbers.
+    pub(super) fn is_double(&self, column: usize) -> bool {
+        self.columns.get(column).is_some_and(|(kind, _)| *kind == Kind::Double)
+    }
+
+    /// The part of a key that is its first column's.
+    pub(super) fn first_part<'k>(&self, whole: &'k [u8]) -> &'k [u8] {
+        let mut rest = whole;
+        let read = match self.columns.first().map(|(kind, _)| kind) {
+            Some(Kind::Integer) => key::take_i64(&mut rest).map(drop),
+            Some(Kind::Double) => key::take_f64(&mut rest).map(drop),
+            Some(Kind::Wide) => key::take_i128(&mut rest).map(drop),
+            Some(Kind::Bytes) | None => key::take_bytes(&mut rest).map(drop),
+        };
+        // What cannot be read is tied with nothing else.
+        if read.is_ok() { &whole[..whole.len() - rest.len()] } else { whole }
     }
 
     /// The first column of keys.

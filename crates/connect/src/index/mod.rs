@@ -14,8 +14,10 @@ mod extremes;
 mod histogram;
 mod key;
 mod pages;
+mod part;
 mod registry;
 mod rows;
+mod search;
 mod sink;
 mod stride;
 mod tree;
@@ -25,6 +27,7 @@ pub use key::KeyShape;
 pub use registry::Indexes;
 pub use tree::Index;
 
+pub(crate) use part::open_part;
 pub(crate) use sink::IndexSink;
 
 use std::sync::Arc;

@@ -94,6 +94,13 @@ impl Indexes {
         Ok(found)
     }
 
+    /// The pipeline of an index has read all that its table had, and has ended.
+    pub fn finished(&self, name: &str) {
+        if let Some(index) = self.open.lock().get(name) {
+            index.finished();
+        }
+    }
+
     /// Stores the pages of all open indexes, so that the next start has no rows to apply.
     pub fn store(&self) -> Result<()> {
         let open: Vec<Arc<Index>> = self.open.lock().values().cloned().collect();

@@ -28,7 +28,9 @@ impl IndexSink {
     pub(crate) fn open(env: &Env, indexes: &Arc<Indexes>, reader: &Reader<'_>, spec: &SinkSpec) -> Result<Self> {
         // A lane is a positive number.
         let mark = (internal::mark(reader) >> 1) as i64;
-        Ok(IndexSink { env: env.clone(), index: indexes.create(spec)?, mark, _indexes: Arc::clone(indexes) })
+        let index = indexes.create(spec)?;
+        index.kept_by(reader.pipeline);
+        Ok(IndexSink { env: env.clone(), index, mark, _indexes: Arc::clone(indexes) })
     }
 }
 

@@ -33,6 +33,16 @@ pub struct Index {
     applying: Mutex<Applying>,
     tree: RwLock<Tree>,
     cache: Mutex<RowCache>,
+    keeper: Mutex<Keeper>,
+}
+
+/// The pipeline that writes an index in this process.
+#[derive(Debug, Default)]
+struct Keeper {
+    /// What identifies it; none until it has been started.
+    pipeline: Option<String>,
+    /// It has read all that its table had, and has ended.
+    finished: bool,
 }
 
 /// What only the one who adds rows to the tree may touch.
@@ -59,6 +69,7 @@ impl Index {
             applying: Mutex::new(Applying { decoder, pages, applied, stored: applied }),
             tree: RwLock::new(tree),
             cache: Mutex::new(cache),
+            keeper: Mutex::default(),
         })
     }
 
@@ -84,6 +95,22 @@ impl Index {
     /// Corrupt, if a row is damaged or not there.
     pub fn fetch(&self, rows: &[u64]) -> Result<RecordBatch> {
         self.cache.lock().fetch(rows)
+    }
+
+    /// A pipeline begins to write it.
+    pub(super) fn kept_by(&self, pipeline: &str) {
+        *self.keeper.lock() = Keeper { pipeline: Some(pipeline.to_owned()), finished: false };
+    }
+
+    /// The pipeline that writes it has read all of its table, and has ended.
+    pub(super) fn finished(&self) {
+        self.keeper.lock().finished = true;
+    }
+
+    /// What identifies the pipeline that has read all of the table, as that was then.
+    pub(super) fn whole(&self) -> Option<String> {
+        let keeper = self.keeper.lock();
+        keeper.pipeline.clone().filter(|_| keeper.finished)
     }
 
     /// The partition that holds the rows.

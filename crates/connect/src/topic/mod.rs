@@ -30,7 +30,7 @@ pub(crate) use source::{Opened, TopicSource};
 use std::sync::Arc;
 
 use fleuve_base::{Error, Result};
-use fleuve_journal::{Log, Topic};
+use fleuve_journal::{Cleanup, Log, Partition, Topic};
 
 use crate::nearest::nearest;
 use crate::options::Options;
@@ -49,6 +49,21 @@ pub(crate) fn topics_to_read(log: &Log, options: &Options) -> Result<Vec<Arc<Top
         None => Ok(vec![topic_to_write(log, options)?]),
         Some(stated) => stated.split(';').map(|name| stated_topic(log, options, name.trim())).collect(),
     }
+}
+
+/// Whether so many rows, each of a record of its own, are all that a table of topics has from its beginning to its present end:
+/// no record is gone, is no row, or belongs to a transaction that is open or was aborted.
+pub(crate) fn has_rows(log: &Log, options: &Options, rows: u64) -> Result<bool> {
+    let is_whole = options.text("scan.startup.mode") == Some("earliest-offset")
+        && options.stated("scan.bounded.mode") == Some("latest-offset");
+    let topics = topics_to_read(log, options)?;
+    let keeps_all =
+        |partition: &Arc<Partition>| partition.config().cleanup == Cleanup::Delete && partition.log_start_offset() == 0;
+    let mut partitions = topics.iter().flat_map(|topic| topic.partitions());
+    if !is_whole || !partitions.clone().all(keeps_all) {
+        return Ok(false);
+    }
+    Ok(partitions.try_fold(0_u64, |sum, partition| sum.checked_add(partition.high_watermark())) == Some(rows))
 }
 
 fn stated_topic(log: &Log, options: &Options, name: &str) -> Result<Arc<Topic>> {

@@ -23,7 +23,7 @@ pub fn run(arguments: &ExplainArguments, json: bool) -> Result<(), Failure> {
                 explain(&pipeline, &options)
             }
             Outcome::Explain(text) => text,
-            Outcome::Done(_) | Outcome::Rows(_) | Outcome::Control(_) | Outcome::DropIndex(_) => continue,
+            Outcome::Done(_) | Outcome::Rows(_) | Outcome::Control(..) | Outcome::DropIndex(_) => continue,
         };
         writeln!(out, "{}", shown.trim_end()).map_err(|e| io_error(&e))?;
     }

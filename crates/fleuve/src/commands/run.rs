@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use fleuve_base::{Error, Result, limits};
+use fleuve_base::{Error, Place, Result, limits};
 use fleuve_flow::runtime::{Handle, Outcome as Ended, StartOptions, end, start};
 use fleuve_plan::{Changelog, Control, Operator, Pipeline};
 use fleuve_sql::session::{Outcome, Session};
@@ -135,7 +135,7 @@ struct Runner<'a> {
     has_work: bool,
     names: HashMap<String, usize>,
     /// What the next SELECT ONLINE is to begin with.
-    controls: Vec<Control>,
+    controls: Vec<(Control, Place)>,
 }
 
 impl<'a> Runner<'a> {
@@ -160,8 +160,8 @@ impl<'a> Runner<'a> {
     fn take(&mut self, outcome: Outcome) -> Result<()> {
         match outcome {
             Outcome::Done(_) => Ok(()),
-            Outcome::Control(control) => {
-                self.controls.push(control);
+            Outcome::Control(control, place) => {
+                self.controls.push((control, place));
                 Ok(())
             }
             Outcome::Explain(text) => print_text(&text),
@@ -242,8 +242,17 @@ impl<'a> Runner<'a> {
         self.running.iter().chain(self.indexes.handles())
     }
 
+    /// That every wish was for a query.
+    fn check_controls(&self) -> Result<()> {
+        let Some((_, place)) = self.controls.first() else { return Ok(()) };
+        Err(Error::input("E001", "no SELECT ONLINE follows whose groups this could steer")
+            .with_hint("SET RATE OF and STOP GROUP stand before the SELECT ONLINE … GROUP BY that they are for")
+            .at(place.clone()))
+    }
+
     /// Waits for everything that still runs.
     fn finish(mut self) -> Result<()> {
+        self.check_controls()?;
         self.start_waiting()?;
         let mut live = Live::new();
         let mut stopping = false;

@@ -4,7 +4,7 @@
 use std::io::BufRead;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use fleuve_base::{Error, Result};
+use fleuve_base::{Error, Place, Result};
 use fleuve_flow::runtime::Handle;
 use fleuve_plan::{Control, OnlineUnit, Operator, Pipeline};
 use fleuve_sql::session::{Outcome, Session};
@@ -16,13 +16,13 @@ const LINES_MAX: usize = 64;
 
 /// What is asked of a query, from the script before it and from standard input while it runs.
 pub(super) struct Steering {
-    first: Vec<Control>,
+    first: Vec<(Control, Place)>,
     lines: Option<Receiver<String>>,
 }
 
 impl Steering {
     /// For a query that has its first wishes. Standard input is read only if its groups can be steered.
-    pub(super) fn new(pipeline: &Pipeline, first: Vec<Control>) -> Self {
+    pub(super) fn new(pipeline: &Pipeline, first: Vec<(Control, Place)>) -> Self {
         let by_rows = |operator: &Operator| match operator {
             Operator::Online(online) => matches!(online.unit, OnlineUnit::Rows { .. }),
             _ => false,
@@ -34,9 +34,10 @@ impl Steering {
     /// Does what the script asks for.
     ///
     /// # Errors
-    /// Of the first wish that cannot be fulfilled.
+    /// Of the first wish that cannot be fulfilled, with its place.
     pub(super) fn begin(&self, handle: &Handle) -> Result<()> {
-        self.first.iter().try_for_each(|control| send(handle, control))
+        let place = |place: &Place, error: Error| if error.place().is_none() { error.at(place.clone()) } else { error };
+        self.first.iter().try_for_each(|(control, at)| send(handle, control).map_err(|error| place(at, error)))
     }
 
     /// Does what was typed since. A mistake is told, and the query goes on.
@@ -68,7 +69,7 @@ fn controls(line: &str) -> Result<Vec<Control>> {
     let mut session = Session::new();
     let statements = session.parse(line)?;
     let control = |statement: &_| match session.execute(statement)? {
-        Outcome::Control(control) => Ok(control),
+        Outcome::Control(control, _) => Ok(control),
         _ => Err(Error::input("E001", "while a SELECT ONLINE runs, only its groups can be steered")
             .with_hint("SET RATE OF 'group' = 3, or STOP GROUP 'group'")),
     };

@@ -409,9 +409,9 @@ impl<'a> Launch<'a> {
             let Node { schema, changelog, .. } = &self.pipeline.nodes[node];
             let scan = ScanPlan::new(spec, schema.clone(), *changelog)?;
             let source = self.options.connectors.source(&self.reader(node), spec, scan.scan.clone())?;
-            let source = match spec.order {
-                ReadOrder::Stored => source,
-                ReadOrder::ShuffledBlocks { seed } => Arc::new(Shuffled::new(source, &spec.table, seed)?),
+            let source = match &spec.order {
+                ReadOrder::Stored | ReadOrder::Indexed(_) => source,
+                ReadOrder::ShuffledBlocks { seed } => Arc::new(Shuffled::new(source, &spec.table, *seed)?),
             };
             let positions = self.past.positions.iter().filter(|((n, _), _)| *n == node);
             source.resume(&positions.map(|(_, range)| *range).collect::<Vec<_>>())?;

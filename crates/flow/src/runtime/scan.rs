@@ -147,7 +147,7 @@ impl ScanPlan {
         }
         let schema = flattener.schema();
         let scan = Scan { columns: flattener.columns, schema, prefilter, max_of };
-        let numbered = spec.order != ReadOrder::Stored;
+        let numbered = matches!(spec.order, ReadOrder::ShuffledBlocks { .. });
         Ok(ScanPlan { scan, predicate, output, output_schema, watermark, weighted, numbered })
     }
 

@@ -138,8 +138,10 @@ fn source_details(spec: &SourceSpec, node: &Node) -> Vec<String> {
         |column: usize| full.fields().get(column).map_or_else(|| format!("#{column}"), |field| field.name().clone());
     let mut details = vec![format!("reads: {}", projected(&spec.output, node, &name))];
     details.extend(spec.predicate.iter().map(|predicate| format!("where: {}", predicate.display_with(&name))));
-    if spec.order != ReadOrder::Stored {
-        details.push("order: block by block at random".to_owned());
+    match &spec.order {
+        ReadOrder::Stored => {}
+        ReadOrder::ShuffledBlocks { .. } => details.push("order: block by block at random".to_owned()),
+        ReadOrder::Indexed(read) => details.push(super::index_read::shown(read)),
     }
     if let Some(watermark) = &spec.watermark {
         details.push(format!("watermark: {} = {}", watermark.column, watermark.expr.display_with(&name)));

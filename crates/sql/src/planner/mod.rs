@@ -24,6 +24,7 @@ mod extension;
 mod finish;
 mod ignore_case;
 mod index;
+mod index_read;
 mod interval;
 mod join;
 mod lower;
@@ -89,7 +90,10 @@ pub fn plan_query(catalog: &Catalog, settings: &Settings, query: &Query) -> Resu
         let plan = optimized(&context, query)?;
         let relation = lowering.relation(&plan).map_err(|error| located(error, query))?;
         let sink = lowering.result(relation).map_err(|error| located(error, query))?;
-        finish::pipeline(&lowering.graph, &[sink], settings)
+        let mut pipeline = finish::pipeline(&lowering.graph, &[sink], settings)?;
+        index_read::choose(&mut pipeline, catalog);
+        pipeline.fingerprint = pipeline.compute_fingerprint();
+        Ok(pipeline)
     })
 }
 

@@ -1,5 +1,7 @@
 //! Indexes, as a user makes and uses them: the real binary, over files and topics, through restarts and kills.
 
+mod reads;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
