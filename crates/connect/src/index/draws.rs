@@ -78,7 +78,8 @@ impl DrawSource {
 
     /// Rows of these numbers, in this order.
     pub(super) fn of_rows(index: Arc<Index>, scan: Scan, rows: Vec<u64>) -> Self {
-        let drawn = OnceLock::from(Ok(Drawn { rows, rejected: 0 }));
+        let population = index.tree().len();
+        let drawn = OnceLock::from(Ok(Drawn { rows, rejected: 0, population }));
         DrawSource { shape: Arc::new(Shape { index, scan, method: None, drawn }), next: Mutex::default() }
     }
 }
