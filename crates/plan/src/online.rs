@@ -34,6 +34,14 @@ pub enum OnlineUnit {
         /// The number of a row's block (position).
         block: usize,
     },
+    /// Whole blocks of each of two tables, without replacement, whose rows were joined. The second and the third input are the
+    /// [`Blocks`](crate::Operator::Blocks) of the left and of the right source.
+    Pairs {
+        /// The number of the left row's block (position).
+        left: usize,
+        /// The number of the right row's block (position).
+        right: usize,
+    },
     /// Row by row within each group, without replacement. Rows that an aggregate's filter leaves out are drawn, too.
     Rows {
         /// The number of rows that the group has in all (position; BIGINT).
@@ -54,11 +62,12 @@ impl OnlineAggregate {
     /// The columns of the first input that are read.
     pub(crate) fn columns_read(&self) -> Vec<usize> {
         let unit = match self.unit {
-            OnlineUnit::Blocks { block } => block,
-            OnlineUnit::Rows { population } => population,
+            OnlineUnit::Blocks { block } => vec![block],
+            OnlineUnit::Pairs { left, right } => vec![left, right],
+            OnlineUnit::Rows { population } => vec![population],
         };
         let calls = self.aggregates.iter().flat_map(|call| call.args.iter().copied().chain(call.filter));
-        self.keys.iter().copied().chain(calls).chain([unit]).collect()
+        self.keys.iter().copied().chain(calls).chain(unit).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! All rows come to one worker, as an interval is of all blocks together. Nothing is saved: only queries have it.
 
+mod pairs;
 mod tally;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
@@ -21,6 +22,7 @@ use fleuve_state::key_table::KeyTable;
 use super::keyed_state::{arrow_error, output_batch, select, types_of};
 use crate::batch::Batch;
 use crate::operator::{EpochInfo, EpochOperator, OperatorStats, Share};
+use pairs::Pairs;
 use tally::{Measure, Tallies};
 
 /// The operator.
@@ -37,6 +39,8 @@ pub struct Online {
     /// Blocks that were read; of a group that is drawn row by row see [`Group::population`].
     scope: Scope,
     tallies: Tallies,
+    /// Of the join of two tables, everything that was drawn.
+    pairs: Option<Pairs>,
     /// What was emitted last, and when.
     emitted: Option<(RecordBatch, i64)>,
     /// Something was read since.
@@ -69,6 +73,7 @@ impl Online {
         let calls: Vec<AggregateCall> = spec.aggregates.iter().flat_map(|call| count_and_sum(call, &types)).collect();
         let measures = spec.aggregates.iter().map(Measure::new).collect::<Result<Vec<_>>>()?;
         Ok(Online {
+            pairs: Pairs::new(spec.unit, measures.len()),
             tallies: Tallies::new(measures.len()),
             measures,
             output,
@@ -84,7 +89,11 @@ impl Online {
     }
 
     /// Takes note of the blocks that were read.
-    fn add_blocks(&mut self, batches: &[Batch]) {
+    fn add_blocks(&mut self, side: usize, batches: &[Batch]) {
+        if let Some(pairs) = &mut self.pairs {
+            self.fresh |= pairs.add_blocks(side, batches);
+            return;
+        }
         for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
             self.scope.seen += batch.num_rows() as u64;
             self.scope.population = batch.column(1).as_primitive::<Int64Type>().value(0).max(0) as u64;
@@ -107,6 +116,10 @@ impl Online {
                 self.tallies.add(&groups, batch.column(block).as_primitive::<Int64Type>().values(), &values);
                 groups.iter().for_each(|group| self.groups[*group as usize].seen += 1);
             }
+            OnlineUnit::Pairs { .. } => {
+                self.pairs.iter_mut().for_each(|pairs| pairs.add_rows(batch, &groups, total, &values));
+                groups.iter().for_each(|group| self.groups[*group as usize].seen += 1);
+            }
             OnlineUnit::Rows { population } => {
                 let populations = batch.column(population).as_primitive::<Int64Type>();
                 for (row, group) in groups.iter().enumerate() {
@@ -124,17 +137,22 @@ impl Online {
     }
 
     /// Takes the epoch's blocks, which are all whole, into their groups.
-    fn settle(&mut self) -> Result<()> {
+    fn settle(&mut self, last: bool) -> Result<()> {
         for (group, tallies) in self.tallies.take() {
             let blocks = self.groups[group as usize].blocks.iter_mut().zip(&tallies);
             blocks.filter(|(_, tally)| tally.rows > 0).for_each(|(blocks, tally)| blocks.add(tally.rows, tally.sum));
+        }
+        if let Some(pairs) = &mut self.pairs {
+            pairs.settle(last);
         }
         self.exact.settle()
     }
 
     fn scope(&self, group: &Group) -> Scope {
         match self.spec.unit {
-            OnlineUnit::Blocks { .. } => self.scope,
+            OnlineUnit::Blocks { .. } | OnlineUnit::Pairs { .. } => {
+                self.pairs.as_ref().map_or(self.scope, Pairs::scope)
+            }
             OnlineUnit::Rows { .. } => Scope { seen: group.seen, population: group.population },
         }
     }
@@ -157,9 +175,9 @@ impl Online {
         let numbers: Vec<u32> = (0..self.groups.len() as u32).collect();
         let mut columns = self.table.as_ref().map_or(Ok(vec![]), |table| table.keys(&numbers))?;
         let exact = self.exact.evaluate(&numbers)?.iter().map(as_doubles).collect::<Result<Vec<_>>>()?;
-        for (at, (measure, exact)) in self.measures.iter().zip(exact.chunks(2)).enumerate() {
+        for (at, exact) in exact.chunks(2).enumerate() {
             let ends = self.groups.iter().enumerate();
-            let ends = ends.map(|(number, group)| self.estimate(measure, &group.blocks[at], group, exact, number));
+            let ends = ends.map(|(number, group)| self.estimate(at, group, exact, number));
             let ends = ends.collect::<Result<Vec<Ends>>>()?;
             columns.extend((0..3).map(|end| doubles(ends.iter().map(|ends| ends[end]))));
         }
@@ -170,24 +188,19 @@ impl Online {
     }
 
     /// One measure of one group. Values are NULL where no row has one, ends where nothing bounds them.
-    fn estimate(
-        &self,
-        measure: &Measure,
-        blocks: &Blocks,
-        group: &Group,
-        exact: &[Float64Array],
-        number: usize,
-    ) -> Result<Ends> {
+    fn estimate(&self, at: usize, group: &Group, exact: &[Float64Array], number: usize) -> Result<Ends> {
+        let measure = &self.measures[at];
         let (scope, confidence) = (self.scope(group), self.spec.confidence);
         let (count, sum) = (exact[0].value(number), exact[1].is_valid(number).then(|| exact[1].value(number)));
         if scope.is_complete() {
             let value = measure.exact(count, sum);
             return Ok([value; 3]);
         }
-        let estimate = match measure {
-            Measure::Count { .. } => blocks.count(scope, confidence)?,
-            Measure::Sum { .. } => blocks.sum(scope, confidence)?,
-            Measure::Average { .. } => blocks.average(scope, confidence)?,
+        let estimate = match (&self.pairs, measure) {
+            (Some(pairs), _) => pairs.estimate(number, at, measure, confidence)?,
+            (None, Measure::Count { .. }) => group.blocks[at].count(scope, confidence)?,
+            (None, Measure::Sum { .. }) => group.blocks[at].sum(scope, confidence)?,
+            (None, Measure::Average { .. }) => group.blocks[at].average(scope, confidence)?,
         };
         let known = measure.is_count() || count > 0.0;
         // As many as were seen there are for certain.
@@ -227,11 +240,13 @@ impl EpochOperator for Online {
             let astray = rows.iter().chain(blocks.iter()).any(|batches| !batches.is_empty());
             return if astray { Err(Error::internal("rows of key group 0 went astray")) } else { Ok(()) };
         }
-        blocks.iter_mut().for_each(|batches| self.add_blocks(&std::mem::take(batches)));
+        for (side, batches) in blocks.iter_mut().enumerate() {
+            self.add_blocks(side, &std::mem::take(batches));
+        }
         for batch in rows[0].drain(..).filter(|batch| batch.num_rows() > 0) {
             self.add_rows(&batch.columns)?;
         }
-        self.settle()?;
+        self.settle(info.last)?;
         if self.table.is_none() && self.groups.is_empty() && (self.fresh || info.last) {
             // Without keys there is one group, whether it has rows or not.
             let blocks = vec![Blocks::default(); self.measures.len()];
@@ -247,9 +262,10 @@ impl EpochOperator for Online {
     fn stats(&self) -> OperatorStats {
         let group_bytes = size_of::<Group>() + self.measures.len() * size_of::<Blocks>();
         let table_bytes = self.table.as_ref().map_or(0, KeyTable::bytes);
+        let pairs_bytes = self.pairs.as_ref().map_or(0, Pairs::bytes);
         OperatorStats {
             late_rows: 0,
-            state_bytes: table_bytes + self.exact.bytes() + self.groups.len() * group_bytes,
+            state_bytes: table_bytes + self.exact.bytes() + self.groups.len() * group_bytes + pairs_bytes,
             state_rows: self.groups.len(),
         }
     }

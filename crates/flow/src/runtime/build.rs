@@ -355,6 +355,7 @@ fn routes(operator: &Operator) -> Vec<Route> {
         Operator::Join { left_keys, right_keys, .. } | Operator::WindowJoin { left_keys, right_keys, .. } => {
             vec![keyed(left_keys), keyed(right_keys)]
         }
+        Operator::Online(_) => vec![Route::To(0); 3],
         _ => vec![Route::To(0); 2],
     }
 }
