@@ -23,14 +23,17 @@ use crate::statistics::{Compensated, RunningPair};
 /// A = variance of (Σⱼ Yᵢⱼ)/r over i     between the left blocks, each with all right blocks read
 /// B = variance of (Σᵢ Yᵢⱼ)/l over j     between the right blocks
 /// I = (Σ (Yᵢⱼ − Ȳ)² − r(l−1)·A − l(r−1)·B) / ((l−1)(r−1))
-/// Var Ȳ = (1 − l/L)·A/l + (1 − r/R)·B/r − (1 − l/L)(1 − r/R)·I/(l·r)
+/// C = max(0, A − (1 − r/R)·I/r)         what is the left blocks' own in A;  D = max(0, B − (1 − l/L)·I/l)
+/// Var Ȳ = (1 − l/L)·C/l + (1 − r/R)·D/r + (1 − l/L)(1 − r/R)·I/(l·r)
 /// ```
 ///
-/// The first two terms are the large-sample variance of the paper (its appendix), each side with the finite-population
-/// factor of a sample without replacement. Both contain the interaction I of left and right blocks, so it is taken away
-/// once; then the estimate of the variance has no bias, however few blocks were read, but that it is never below 0 (J. Cornfield, J. W. Tukey 1956,
-/// "Average values of mean squares in factorials"). An average is a ratio, the variance that of its residuals
-/// Yᵢⱼ(sum) − average · Yᵢⱼ(rows), as in [`Blocks`](super::Blocks).
+/// Where many blocks were read, I is small beside the others, and this is the large-sample variance of the paper (its
+/// appendix), A/l + B/r, each side with the finite-population factor of a sample without replacement. But where both tables
+/// are stored by the key, few pairs of blocks have anything together, and I is nearly all. Then A and B alone may be 0 by
+/// chance, while the variance is not; with the components of variance (J. Cornfield, J. W. Tukey 1956, "Average values of
+/// mean squares in factorials") it has no bias as long as C and D are above 0, and is at least the share of I.
+///
+/// An average is a ratio, its variance that of the residuals Yᵢⱼ(sum) − average · Yᵢⱼ(rows), as in [`Blocks`](super::Blocks).
 ///
 /// Memory is some 40 bytes for each block in which the group has a joined row.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -131,8 +134,9 @@ impl BlockPairs {
         let within = (l * r - 1.0) * of(&cells, average);
         let interaction = within - r * (l - 1.0) * a - l * (r - 1.0) * b;
         let interaction = interaction.max(0.0) / ((l - 1.0) * (r - 1.0)).max(1.0);
-        let variance = unseen_left * a / l + unseen_right * b / r - unseen_left * unseen_right * interaction / (l * r);
-        variance.max(0.0)
+        let own_left = (a - unseen_right * interaction / r).max(0.0);
+        let own_right = (b - unseen_left * interaction / l).max(0.0);
+        unseen_left * own_left / l + unseen_right * own_right / r + unseen_left * unseen_right * interaction / (l * r)
     }
 }
 

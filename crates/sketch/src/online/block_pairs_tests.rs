@@ -187,3 +187,13 @@ fn the_variance_has_no_bias() {
     let of_means = mean(&means.iter().map(|value| (value - mean(&means)).powi(2)).collect::<Vec<_>>());
     assert!((mean(&variances) - of_means).abs() < 1e-9, "{} for {of_means}", mean(&variances));
 }
+
+/// Where both tables are stored by the key, only pairs of blocks with the same keys have anything together, and by chance
+/// every block that was read has as much as the others. That is no certainty.
+#[test]
+fn tables_in_the_order_of_the_key_are_not_certain_early() {
+    let mut pairs = BlockPairs::default();
+    (0..2).for_each(|block| pairs.add(block, block, 10, 10.0));
+    let scopes = [Scope { seen: 2, population: 40 }; 2];
+    assert!(pairs.count(scopes, 0.9).unwrap().half_width() > 1_000.0);
+}

@@ -2,6 +2,7 @@
 
 mod online;
 pub mod program;
+mod ripple;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
