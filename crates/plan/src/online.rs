@@ -75,6 +75,14 @@ pub enum OnlineUnit {
         /// The number of a row's block (position).
         block: usize,
     },
+    /// Whole blocks of each of two tables, without replacement, whose rows were joined. The second and the third input are the
+    /// [`Blocks`](crate::Operator::Blocks) of the left and of the right source.
+    Pairs {
+        /// The number of the left row's block (position).
+        left: usize,
+        /// The number of the right row's block (position).
+        right: usize,
+    },
     /// Row by row within each group, without replacement. Rows that an aggregate's filter leaves out are drawn, too.
     Rows {
         /// The number of rows that the group has in all (position; BIGINT).
@@ -132,6 +140,7 @@ impl OnlineAggregate {
     pub(crate) fn columns_read(&self) -> Vec<usize> {
         let unit = match self.unit {
             OnlineUnit::Blocks { block } => vec![block],
+            OnlineUnit::Pairs { left, right } => vec![left, right],
             OnlineUnit::Rows { population } => vec![population],
             OnlineUnit::Sample(SampleUnit::Bernoulli { key, .. }) => vec![key],
             OnlineUnit::Sample(SampleUnit::Smallest { key, population, weight, .. }) => {

@@ -8,6 +8,7 @@
 
 mod bounds;
 mod known;
+mod pairs;
 mod sample;
 mod tally;
 
@@ -27,6 +28,7 @@ use crate::batch::Batch;
 use crate::operator::{EpochInfo, EpochOperator, OperatorStats, Share};
 use bounds::Claim;
 use known::{Ends, Frame, Known};
+use pairs::Pairs;
 use sample::Sample;
 use tally::{Measure, Tallies, Values};
 
@@ -50,6 +52,8 @@ pub struct Online {
     /// What is known of the sample, if it is one.
     sample: Option<Sample>,
     tallies: Tallies,
+    /// Of the join of two tables, everything that was drawn.
+    pairs: Option<Pairs>,
     /// What was emitted last, and when.
     emitted: Option<(RecordBatch, i64)>,
     /// Something was read since.
@@ -80,9 +84,10 @@ impl Online {
         let measures = spec.aggregates.iter().map(Measure::new).collect::<Result<Vec<_>>>()?;
         let sample = match spec.unit {
             OnlineUnit::Sample(unit) => Some(Sample::new(unit)),
-            OnlineUnit::Blocks { .. } | OnlineUnit::Rows { .. } => None,
+            OnlineUnit::Blocks { .. } | OnlineUnit::Pairs { .. } | OnlineUnit::Rows { .. } => None,
         };
         Ok(Online {
+            pairs: Pairs::new(spec.unit, measures.len()),
             tallies: Tallies::new(measures.len()),
             claims: (0..measures.len()).map(|at| Claim::new(spec, at)).collect::<Result<_>>()?,
             measures,
@@ -101,7 +106,11 @@ impl Online {
     }
 
     /// Takes note of the blocks that were read.
-    fn add_blocks(&mut self, batches: &[Batch]) {
+    fn add_blocks(&mut self, side: usize, batches: &[Batch]) {
+        if let Some(pairs) = &mut self.pairs {
+            self.fresh |= pairs.add_blocks(side, batches);
+            return;
+        }
         for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
             let numbers: Vec<&Int64Array> = (0..6).map(|at| batch.column(at).as_primitive::<Int64Type>()).collect();
             for row in 0..batch.num_rows() {
@@ -131,6 +140,10 @@ impl Online {
             (OnlineUnit::Rows { population }, _) => self.add_drawn(batch, population, &groups, &values),
             (OnlineUnit::Blocks { block }, _) => {
                 self.tallies.add(&groups, batch.column(block).as_primitive::<Int64Type>().values(), &values);
+            }
+            (OnlineUnit::Pairs { .. }, _) => {
+                self.pairs.iter_mut().for_each(|pairs| pairs.add_rows(batch, &groups, total, &values));
+                groups.iter().for_each(|group| self.groups[*group as usize].seen += 1);
             }
             (OnlineUnit::Sample(_), Some(sample)) => self.tallies.add(&groups, &sample.add(batch)?, &values),
             (OnlineUnit::Sample(_), None) => return Err(Error::internal("a sample that nothing is known of")),
@@ -179,15 +192,17 @@ impl Online {
             }
         }
         self.sizes.clear();
+        self.pairs.iter_mut().for_each(|pairs| pairs.settle(last));
         Ok(())
     }
 
     /// What was drawn, that a group is a part of.
     fn frame(&self, group: &Group) -> Frame<'_> {
-        match (self.spec.unit, &self.sample) {
-            (_, Some(sample)) => Frame::Sample(sample.from()),
-            (OnlineUnit::Rows { .. }, None) => Frame::Rows(Scope { seen: group.seen, population: group.population }),
-            (_, None) => Frame::Blocks(&self.read),
+        match (self.spec.unit, &self.sample, &self.pairs) {
+            (_, Some(sample), _) => Frame::Sample(sample.from()),
+            (_, _, Some(pairs)) => Frame::Pairs(pairs.scope()),
+            (OnlineUnit::Rows { .. }, ..) => Frame::Rows(Scope { seen: group.seen, population: group.population }),
+            _ => Frame::Blocks(&self.read),
         }
     }
 
@@ -212,7 +227,7 @@ impl Online {
         let mut columns = self.table.as_ref().map_or(Ok(vec![]), |table| table.keys(&numbers))?;
         let exact = self.exact.evaluate(&numbers)?.iter().map(as_doubles).collect::<Result<Vec<_>>>()?;
         for (at, exact) in exact.chunks(2).enumerate() {
-            let ends = shown.iter().enumerate().map(|(row, (_, group))| self.estimate(at, group, exact, row));
+            let ends = shown.iter().enumerate().map(|(row, (number, _))| self.estimate(at, *number as usize, exact, row));
             let ends = ends.collect::<Result<Vec<Ends>>>()?;
             columns.extend((0..3).map(|end| doubles(ends.iter().map(|ends| ends[end]))));
         }
@@ -224,7 +239,8 @@ impl Online {
     }
 
     /// One measure of one group. Values are NULL where no row has one, ends where nothing bounds them.
-    fn estimate(&self, at: usize, group: &Group, exact: &[Float64Array], row: usize) -> Result<Ends> {
+    fn estimate(&self, at: usize, number: usize, exact: &[Float64Array], row: usize) -> Result<Ends> {
+        let group = &self.groups[number];
         let (measure, frame) = (&self.measures[at], self.frame(group));
         let (count, sum) = (exact[0].value(row), exact[1].is_valid(row).then(|| exact[1].value(row)));
         if frame.is_complete() {
@@ -237,7 +253,10 @@ impl Online {
         }
         let (claim, confidence) = (&self.claims[at], self.spec.confidence);
         let method = claim.method().unwrap_or(Method::LargeSample { confidence });
-        let estimate = group.known[at].estimate(measure, &frame, method, confidence)?;
+        let estimate = match &self.pairs {
+            Some(pairs) => pairs.estimate(number, at, measure, confidence)?,
+            None => group.known[at].estimate(measure, &frame, method, confidence)?,
+        };
         let known = measure.is_count() || (count > 0.0 && (self.sample.is_none() || group.known[at].has_rows()));
         // As many as were seen there are for certain.
         let least = if measure.is_count() && self.sample.is_none() { count } else { f64::NEG_INFINITY };
@@ -280,8 +299,14 @@ impl EpochOperator for Online {
             return if astray { Err(Error::internal("rows of key group 0 went astray")) } else { Ok(()) };
         }
         self.claims.iter_mut().try_for_each(|claim| claim.learn(inputs))?;
-        if let (OnlineUnit::Blocks { .. }, Some(blocks)) = (self.spec.unit, inputs.get_mut(1)) {
-            self.add_blocks(&std::mem::take(blocks));
+        let blocks = match self.spec.unit {
+            OnlineUnit::Blocks { .. } => 1,
+            OnlineUnit::Pairs { .. } => 2,
+            OnlineUnit::Rows { .. } | OnlineUnit::Sample(_) => 0,
+        };
+        for side in 0..blocks {
+            let batches = std::mem::take(&mut inputs[1 + side]);
+            self.add_blocks(side, &batches);
         }
         for batch in inputs[0].drain(..).filter(|batch| batch.num_rows() > 0) {
             self.add_rows(&batch.columns)?;
@@ -303,9 +328,10 @@ impl EpochOperator for Online {
         let group_bytes = size_of::<Group>() + self.measures.len() * size_of::<Known>();
         let tally_bytes = self.tallies.len() * self.measures.len() * size_of::<Part>();
         let table_bytes = self.table.as_ref().map_or(0, KeyTable::bytes);
+        let pairs_bytes = self.pairs.as_ref().map_or(0, Pairs::bytes);
         OperatorStats {
             late_rows: 0,
-            state_bytes: table_bytes + self.exact.bytes() + self.groups.len() * group_bytes + tally_bytes,
+            state_bytes: table_bytes + self.exact.bytes() + self.groups.len() * group_bytes + tally_bytes + pairs_bytes,
             state_rows: self.groups.len(),
         }
     }

@@ -356,7 +356,8 @@ fn routes(operator: &Operator) -> Vec<Route> {
         Operator::Join { left_keys, right_keys, .. } | Operator::WindowJoin { left_keys, right_keys, .. } => {
             vec![keyed(left_keys), keyed(right_keys)]
         }
-        Operator::Online(online) => vec![Route::To(0); 2 + online.bounds.len()],
+        // Rows, the blocks of one table or of two, bounds of values.
+        Operator::Online(online) => vec![Route::To(0); 3 + online.bounds.len()],
         _ => vec![Route::To(0); 2],
     }
 }

@@ -5,9 +5,11 @@
 //! online aggregation".
 //!
 //! What matters is the unit in which data is drawn. [`Rows`] are for rows that were drawn one by one. Where whole blocks
-//! are drawn, rows of a block resemble each other, and [`Blocks`] takes the block as the unit. [`Ripple`] joins two tables
-//! of which each is read in random order, and [`Stride`] reads a table group by group at rates that its user sets.
+//! are drawn, rows of a block resemble each other, and [`Blocks`] takes the block as the unit. [`BlockPairs`] is for
+//! a join of two tables of which blocks are drawn, [`Ripple`] such a join; [`Stride`] reads a table group by group at rates that
+//! its user sets.
 
+mod block_pairs;
 mod blocks;
 mod claim;
 mod clusters;
@@ -16,6 +18,7 @@ mod ripple;
 mod rows;
 mod stride;
 
+pub use block_pairs::BlockPairs;
 pub use blocks::{Blocks, BlocksRead};
 pub use claim::{Bounds, Method, Scope};
 pub use clusters::Part;

@@ -1,7 +1,8 @@
 //! SELECT ONLINE: the plan of the ordinary query, with its source read in random order and its aggregate replaced by the
-//! one that estimates.
+//! one that estimates. Of a join of two tables both are read so (`join`).
 
 mod bounds;
+mod join;
 mod sample;
 
 use std::collections::{BTreeSet, HashSet};
@@ -11,14 +12,15 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use fleuve_base::{Error, Result};
 use fleuve_plan::online::{FRACTION, POPULATION, ROWS_SEEN};
 use fleuve_plan::{
-    AggregateCall, BinaryOp, Changelog, Expr, Node, NodeId, OnlineAggregate, OnlineUnit, Operator, Pipeline, ReadOrder,
-    Settings, SourceSpec, TableOptions, blocks_schema,
+    AggregateCall, BinaryOp, Changelog, Expr, Node, NodeId, OnlineAggregate, OnlineBounds, OnlineUnit, Operator,
+    Pipeline, ReadOrder, Settings, SourceSpec, TableOptions, blocks_schema,
 };
 use sqlparser::ast::Query;
 
 use super::index::INDEX;
 use crate::catalog::{Catalog, IndexDef};
 use crate::settings::OnlineSettings;
+use join::{Joined, is_join};
 
 /// Bytes of an epoch at most: the first estimates are wanted after as few.
 const EPOCH_BYTES_MAX: usize = 1 << 20;
@@ -32,14 +34,20 @@ const FUNCTIONS: [&str; 7] = ["count", "sum", "avg", "var_pop", "var_samp", "std
 /// Plans the query that follows SELECT ONLINE.
 ///
 /// # Errors
-/// What [`plan_query`](super::plan_query) refuses; E201, if it is not one GROUP BY over one table.
+/// What [`plan_query`](super::plan_query) refuses; E201, if it is not one GROUP BY over one table or the inner join of two.
 pub fn plan_online(catalog: &Catalog, settings: &Settings, online: OnlineSettings, query: &Query) -> Result<Pipeline> {
     let plain = super::plan_query(catalog, settings, query)?;
-    let shape = Shape::of(catalog, &plain)?;
-    let nodes = match (shape.sampled(&online)?, shape.index(catalog)) {
-        (Some(sampled), _) => sampled,
-        (None, Some(index)) => shape.strided(index, &plain, &online)?,
-        (None, None) => shape.in_blocks(&plain, &online)?,
+    let tail = Tail::of(&plain)?;
+    let (read, before) = chain(&plain, tail.aggregate.inputs[0]);
+    let nodes = if is_join(read) {
+        Joined::of(&plain, query, read, before, tail)?.in_blocks(&plain, &online)?
+    } else {
+        let shape = Shape { catalog, source: read, spec: check_source(read)?, before, tail };
+        match (shape.sampled(&online)?, shape.index(catalog)) {
+            (Some(sampled), _) => sampled,
+            (None, Some(index)) => shape.strided(index, &plain, &online)?,
+            (None, None) => shape.in_blocks(&plain, &online)?,
+        }
     };
     let mut pipeline = Pipeline { nodes, ..plain };
     pipeline.settings.epoch_bytes = pipeline.settings.epoch_bytes.min(EPOCH_BYTES_MAX);
@@ -49,16 +57,22 @@ pub fn plan_online(catalog: &Catalog, settings: &Settings, online: OnlineSetting
 }
 
 fn refused(what: &str) -> Error {
-    Error::unsupported("E201", format!("SELECT ONLINE {what} is not in this build"))
-        .with_hint("SELECT ONLINE keys, avg(x), sum(x), count(*) FROM one table [WHERE …] GROUP BY keys")
+    Error::unsupported("E201", format!("SELECT ONLINE {what} is not in this build")).with_hint(
+        "SELECT ONLINE keys, avg(x), sum(x), count(*) FROM a [JOIN b ON a.key = b.key] [WHERE …] GROUP BY keys",
+    )
 }
 
-/// The parts of the ordinary plan: a source, projections, the aggregate, the select list, the sink.
+/// The parts of the ordinary plan over one table: the source, projections, and the rest.
 struct Shape<'p> {
     catalog: &'p Catalog,
     source: &'p Node,
     spec: &'p SourceSpec,
-    before: &'p [Node],
+    before: Vec<&'p Node>,
+    tail: Tail<'p>,
+}
+
+/// The rest: the aggregate, the select list, the sink.
+struct Tail<'p> {
     aggregate: &'p Node,
     keys: &'p [usize],
     calls: &'p [AggregateCall],
@@ -67,40 +81,52 @@ struct Shape<'p> {
     sink: &'p Node,
 }
 
-impl<'p> Shape<'p> {
-    fn of(catalog: &'p Catalog, pipeline: &'p Pipeline) -> Result<Self> {
+/// The node that yields the rows of a node, and the projections and samples between, upwards.
+fn chain(pipeline: &Pipeline, mut id: NodeId) -> (&Node, Vec<&Node>) {
+    let mut between = vec![];
+    while let node @ Node { operator: Operator::Calc { .. } | Operator::Sample { .. }, .. } = &pipeline.nodes[id] {
+        between.insert(0, node);
+        id = node.inputs[0];
+    }
+    (&pipeline.nodes[id], between)
+}
+
+/// What a source reads, if that can be read in random order.
+fn check_source(source: &Node) -> Result<&SourceSpec> {
+    let spec = match &source.operator {
+        Operator::Source(spec) => spec,
+        Operator::Values { .. } => return Err(refused("without a table")),
+        other => return Err(refused(&format!("over {}", other.name()))),
+    };
+    if spec.options.connector() == INDEX && spec.options.get("mode") != Some("olken") {
+        return Err(refused("from a histogram"));
+    }
+    if source.changelog == Changelog::Retract {
+        return Err(refused("from a table whose rows are updated"));
+    }
+    Ok(spec)
+}
+
+impl<'p> Tail<'p> {
+    fn of(pipeline: &'p Pipeline) -> Result<Self> {
         let nodes = &pipeline.nodes;
-        let in_line = |(id, node): (usize, &Node)| node.inputs.iter().copied().eq(id.checked_sub(1));
-        if !nodes.iter().enumerate().all(in_line) {
-            return Err(refused("from more than one table"));
-        }
         let is_aggregate = |node: &Node| matches!(node.operator, Operator::Aggregate { .. });
-        let at = nodes.iter().position(is_aggregate).ok_or_else(|| refused("without an aggregate"))?;
-        let (Operator::Aggregate { keys, aggregates }, [source, before @ ..], [after @ .., sink]) =
-            (&nodes[at].operator, &nodes[..at], &nodes[at + 1..])
+        let at = nodes.iter().rposition(is_aggregate).ok_or_else(|| refused("without an aggregate"))?;
+        let (Operator::Aggregate { keys, aggregates }, [after @ .., sink]) = (&nodes[at].operator, &nodes[at + 1..])
         else {
             return Err(refused("of this kind"));
         };
-        let is_known = |node: &&Node| matches!(node.operator, Operator::Calc { .. } | Operator::Sample { .. });
-        if let Some(other) = before.iter().find(|node| !is_known(node)) {
-            return Err(refused(&format!("over {}", other.operator.name())));
-        }
-        let Operator::Source(spec) = &source.operator else { return Err(refused("without a table")) };
-        if spec.options.connector() == INDEX && spec.options.get("mode") != Some("olken") {
-            return Err(refused("from a histogram"));
-        }
-        if source.changelog == Changelog::Retract {
-            return Err(refused("from a table whose rows are updated"));
-        }
         aggregates.iter().try_for_each(check_call)?;
         let selected = selected(after, nodes[at].schema.fields().len())?;
-        Ok(Shape { catalog, source, spec, before, aggregate: &nodes[at], keys, calls: aggregates, selected, sink })
+        Ok(Tail { aggregate: &nodes[at], keys, calls: aggregates, selected, sink })
     }
+}
 
+impl Shape<'_> {
     /// The index on the grouping columns, if there is one.
     fn index<'c>(&self, catalog: &'c Catalog) -> Option<&'c IndexDef> {
         let full = self.spec.full_schema();
-        let grouped = self.keys.iter().map(|key| match self.spec.output.get(*key)? {
+        let grouped = self.tail.keys.iter().map(|key| match self.spec.output.get(*key)? {
             Expr::Column(column) => Some(full.field(*column).name().clone()),
             _ => None,
         });
@@ -115,7 +141,7 @@ impl<'p> Shape<'p> {
     /// The plan that reads group by group through an index, row by row in random order within each.
     fn strided(&self, index: &IndexDef, plain: &Pipeline, online: &OnlineSettings) -> Result<Vec<Node>> {
         let (mut output, mut fields) = (self.spec.output.clone(), self.source.schema.fields().to_vec());
-        let mut calls = self.calls.to_vec();
+        let mut calls = self.tail.calls.to_vec();
         // Rows that the condition leaves out are drawn, too: so it decides what counts, not what is read.
         for call in calls.iter_mut().filter(|_| self.spec.predicate.is_some()) {
             let parts = call
@@ -161,22 +187,34 @@ impl<'p> Shape<'p> {
         };
         let mut nodes = vec![source];
         self.online(&mut nodes, &calls, online, unit, vec![0])?;
-        self.ended(nodes)
+        self.tail.ended(nodes)
     }
 
     /// The plan that reads block by block.
     fn in_blocks(&self, plain: &Pipeline, online: &OnlineSettings) -> Result<Vec<Node>> {
-        let mut nodes = vec![self.shuffled(plain.settings.seed), blocks()];
-        let mut input = 0;
-        for node in self.before {
-            nodes.push(with_block(node, input, last_column(&nodes[input]))?);
-            input = nodes.len() - 1;
-        }
-        let block = last_column(&nodes[input]);
-        self.online(&mut nodes, self.calls, online, OnlineUnit::Blocks { block }, vec![input, 1])?;
-        self.ended(nodes)
+        let mut nodes = vec![shuffled(self.source, self.spec, plain.settings.seed), blocks(0)];
+        let input = above(&mut nodes, &self.before, 0, 1)?;
+        let unit = OnlineUnit::Blocks { block: nodes[input].schema.fields().len() - 1 };
+        self.online(&mut nodes, self.tail.calls, online, unit, vec![input, 1])?;
+        self.tail.ended(nodes)
     }
 
+    /// Adds the aggregate that estimates, and where it has bounds of values from.
+    fn online(
+        &self,
+        nodes: &mut Vec<Node>,
+        calls: &[AggregateCall],
+        online: &OnlineSettings,
+        unit: OnlineUnit,
+        mut inputs: Vec<NodeId>,
+    ) -> Result<()> {
+        let bounds = self.bounds(online, nodes, &mut inputs)?;
+        nodes.push(self.tail.online(calls, online, unit, bounds, inputs));
+        Ok(())
+    }
+}
+
+impl Tail<'_> {
     /// The plan with the select list and the sink at its end.
     fn ended(&self, mut nodes: Vec<Node>) -> Result<Vec<Node>> {
         let (projection, fields) = self.select_list();
@@ -195,27 +233,15 @@ impl<'p> Shape<'p> {
         Ok(nodes)
     }
 
-    /// The source in random order, up to its present end.
-    fn shuffled(&self, seed: u64) -> Node {
-        let mut spec = Box::new(self.spec.clone());
-        (spec.order, spec.watermark) = (ReadOrder::ShuffledBlocks { seed }, None);
-        if matches!(spec.options.connector(), "topic" | "kafka") {
-            let mode = spec.options.0.entry("scan.bounded.mode".to_owned());
-            mode.or_insert_with(|| "latest-offset".to_owned());
-        }
-        let schema = appended(&self.source.schema);
-        Node { operator: Operator::Source(spec), schema, upsert_key: None, ..self.source.clone() }
-    }
-
-    /// Adds the aggregate that estimates, and where it has bounds of values from.
+    /// The aggregate that estimates.
     fn online(
         &self,
-        nodes: &mut Vec<Node>,
         calls: &[AggregateCall],
         online: &OnlineSettings,
         unit: OnlineUnit,
-        mut inputs: Vec<NodeId>,
-    ) -> Result<()> {
+        bounds: Vec<Option<OnlineBounds>>,
+        inputs: Vec<NodeId>,
+    ) -> Node {
         let key_fields = self.aggregate.schema.fields().iter().take(self.keys.len()).cloned();
         let call_fields = (0..self.calls.len()).flat_map(|call| estimate_fields(&format!("#{call}")));
         let spec = OnlineAggregate {
@@ -224,17 +250,16 @@ impl<'p> Shape<'p> {
             unit,
             confidence: online.confidence,
             method: online.method,
-            bounds: self.bounds(online, nodes, &mut inputs)?,
+            bounds,
             interval_ms: online.interval_ms,
         };
-        nodes.push(Node {
+        Node {
             operator: Operator::Online(Box::new(spec)),
             inputs,
             schema: Arc::new(Schema::new(key_fields.chain(call_fields).chain(seen_fields()).collect::<Vec<_>>())),
             changelog: Changelog::Retract,
             upsert_key: Some((0..self.keys.len()).collect()),
-        });
-        Ok(())
+        }
     }
 
     /// The select list over the estimates: three columns for each aggregate, and at the end how much was read.
@@ -296,26 +321,46 @@ fn selected(after: &[Node], width: usize) -> Result<Vec<usize>> {
     projection.iter().map(column).collect()
 }
 
-fn last_column(node: &Node) -> usize {
-    node.schema.fields().len() - 1
-}
-
-fn appended(schema: &Schema) -> Arc<Schema> {
+/// The source in random order, up to its present end, with the number of a row's block as its last column.
+fn shuffled(source: &Node, spec: &SourceSpec, seed: u64) -> Node {
+    let mut spec = Box::new(spec.clone());
+    (spec.order, spec.watermark) = (ReadOrder::ShuffledBlocks { seed }, None);
+    if matches!(spec.options.connector(), "topic" | "kafka") {
+        let mode = spec.options.0.entry("scan.bounded.mode".to_owned());
+        mode.or_insert_with(|| "latest-offset".to_owned());
+    }
     let block = Arc::new(Field::new(BLOCK, DataType::Int64, false));
-    Arc::new(Schema::new(schema.fields().iter().cloned().chain([block]).collect::<Vec<_>>()))
+    let schema = appended(&source.schema, [block]);
+    Node { operator: Operator::Source(spec), schema, upsert_key: None, ..source.clone() }
 }
 
-/// A projection that hands the block's number on.
-fn with_block(node: &Node, input: NodeId, block: usize) -> Result<Node> {
+fn appended(schema: &Schema, fields: impl IntoIterator<Item = FieldRef>) -> Arc<Schema> {
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain(fields).collect::<Vec<_>>()))
+}
+
+/// Puts projections over a node, which hand on its last columns, so many of them; returns the uppermost.
+fn above(nodes: &mut Vec<Node>, projections: &[&Node], mut input: NodeId, count: usize) -> Result<NodeId> {
+    for node in projections {
+        nodes.push(handing_on(node, input, &nodes[input], count)?);
+        input = nodes.len() - 1;
+    }
+    Ok(input)
+}
+
+fn handing_on(node: &Node, input: NodeId, below: &Node, count: usize) -> Result<Node> {
     let Operator::Calc { predicate, projection } = &node.operator else { return Err(refused("of this kind")) };
-    let projection = projection.iter().cloned().chain([Expr::Column(block)]).collect();
+    let fields = below.schema.fields();
+    let handed = fields.len() - count..fields.len();
+    let schema = appended(&node.schema, fields[handed.clone()].iter().cloned());
+    let projection = projection.iter().cloned().chain(handed.map(Expr::Column)).collect();
     let operator = Operator::Calc { predicate: predicate.clone(), projection };
-    Ok(Node { operator, inputs: vec![input], schema: appended(&node.schema), ..node.clone() })
+    Ok(Node { operator, inputs: vec![input], schema, ..node.clone() })
 }
 
-fn blocks() -> Node {
+/// Which blocks of a source were read.
+fn blocks(source: NodeId) -> Node {
     Node {
-        operator: Operator::Blocks { source: 0 },
+        operator: Operator::Blocks { source },
         inputs: vec![],
         schema: blocks_schema(),
         changelog: Changelog::AppendOnly,

@@ -3,6 +3,7 @@
 mod estimates;
 mod online;
 pub mod program;
+mod ripple;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -19,6 +19,8 @@ pub enum Known {
     Rows(Rows),
     /// In a sample.
     Drawn(Drawn),
+    /// In blocks of two tables: [`Pairs`](super::pairs::Pairs) knows it of all groups.
+    Pairs,
 }
 
 /// What was drawn of the whole that groups are parts of.
@@ -29,6 +31,8 @@ pub enum Frame<'a> {
     Rows(Scope),
     /// A sample.
     Sample(&'a DrawnFrom),
+    /// Blocks of two tables.
+    Pairs(Scope),
 }
 
 impl Frame<'_> {
@@ -36,7 +40,7 @@ impl Frame<'_> {
     pub fn is_complete(&self) -> bool {
         match self {
             Frame::Blocks(read) => read.scope.is_complete(),
-            Frame::Rows(scope) => scope.is_complete(),
+            Frame::Rows(scope) | Frame::Pairs(scope) => scope.is_complete(),
             Frame::Sample(from) => from.is_whole(),
         }
     }
@@ -45,7 +49,7 @@ impl Frame<'_> {
     pub fn fraction(&self) -> Option<f64> {
         match self {
             Frame::Blocks(read) => Some(read.scope.fraction()),
-            Frame::Rows(scope) => Some(scope.fraction()),
+            Frame::Rows(scope) | Frame::Pairs(scope) => Some(scope.fraction()),
             Frame::Sample(_) => None,
         }
     }
@@ -53,7 +57,7 @@ impl Frame<'_> {
     /// How many rows there are in all, where that is known beforehand: of each group, or if there is but one.
     pub fn rows_of_all(&self, one_group: bool) -> Option<f64> {
         match self {
-            Frame::Blocks(_) => None,
+            Frame::Blocks(_) | Frame::Pairs(_) => None,
             Frame::Rows(scope) => Some(scope.population as f64),
             Frame::Sample(from) => from.population().filter(|_| one_group).map(|rows| rows as f64),
         }
@@ -66,6 +70,7 @@ impl Known {
         match unit {
             OnlineUnit::Blocks { .. } => Known::Blocks(Blocks::default()),
             OnlineUnit::Rows { .. } => Known::Rows(Rows::default()),
+            OnlineUnit::Pairs { .. } => Known::Pairs,
             OnlineUnit::Sample(_) => Known::Drawn(Drawn::default()),
         }
     }

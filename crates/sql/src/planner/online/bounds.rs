@@ -24,12 +24,12 @@ impl Shape<'_> {
         inputs: &mut Vec<NodeId>,
     ) -> Result<Vec<Option<OnlineBounds>>> {
         let method = match online.method {
-            OnlineMethod::LargeSample => return Ok(vec![None; self.calls.len()]),
+            OnlineMethod::LargeSample => return Ok(vec![None; self.tail.calls.len()]),
             OnlineMethod::Conservative => "hoeffding",
             OnlineMethod::Deterministic => "deterministic",
         };
         let mut bounds = vec![];
-        for call in self.calls {
+        for call in self.tail.calls {
             let Some((column, data_type)) = self.argument(call, method)? else {
                 bounds.push(None);
                 continue;

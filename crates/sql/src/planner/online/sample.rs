@@ -39,18 +39,18 @@ impl Shape<'_> {
             return Err(refused("of a sample by another method than 'clt'").with_hint("SET 'online.method' = 'clt'"));
         }
         let mut told = if olken { self.draws()? } else { Told::new(self.source.clone()) };
-        for node in self.before {
+        for node in &self.before {
             match &node.operator {
                 Operator::Sample { .. } => told.sample(node, self.spec)?,
                 _ => told.calc(node)?,
             }
         }
-        let calls = told.calls(self.calls);
+        let calls = told.calls(self.tail.calls);
         let unit = told.unit.ok_or_else(|| Error::internal("a sample without its chances"))?;
         let mut nodes = told.nodes;
         let input = nodes.len() - 1;
         self.online(&mut nodes, &calls, online, OnlineUnit::Sample(unit), vec![input])?;
-        self.ended(nodes).map(Some)
+        self.tail.ended(nodes).map(Some)
     }
 
     /// The source of rows drawn through an index, with the number of all rows as its last column.
