@@ -76,7 +76,15 @@ impl Replay {
                 self.index_chunk(decoder.as_mut(), cut, item, range.start, &bytes, &mut latest)?;
             }
         }
+        self.date_the_untimed();
         Ok(())
+    }
+
+    /// What stands before the first time, such as a header, is due with it.
+    fn date_the_untimed(&mut self) {
+        let first = self.steps.iter().map(|step| step.time_ms).find(|time_ms| *time_ms > i64::MIN).unwrap_or(0);
+        let untimed = self.steps.iter_mut().take_while(|step| step.time_ms == i64::MIN);
+        untimed.for_each(|step| step.time_ms = first);
     }
 
     fn index_chunk(
@@ -100,7 +108,7 @@ impl Replay {
         let times = milliseconds(&self.table, block.batch.column(0))?;
         let mut rows = block.lines.iter().zip(times.iter()).peekable();
         for (record, end) in ends.into_iter().enumerate() {
-            // A record that cannot be decoded, and a header, go with the record before.
+            // A record that cannot be decoded goes with the record before.
             while let Some((_, time)) = rows.next_if(|(line, _)| **line <= record as u64 + 1) {
                 *latest = time.unwrap_or(*latest).max(*latest);
             }

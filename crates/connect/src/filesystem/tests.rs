@@ -223,6 +223,23 @@ fn a_watched_directory_gives_new_files_and_remembers_their_numbers() {
 }
 
 #[test]
+fn what_stands_before_the_first_time_is_due_with_it() {
+    let (directory, clock) = (TempDir::new().unwrap(), TestClock::new());
+    let env = Env { clock: clock.clone(), ..Env::system() };
+    let physical = schema(&[("id", DataType::Int64), ("at", DataType::Timestamp(TimeUnit::Millisecond, None))]);
+    let with_header = "id,at\n0,\n1,2024-01-01 00:00:00\n2,2024-01-01 00:01:00\n";
+    for (text, at_once) in [(with_header, 2), ("id,at\n0,\n1,\n", 2)] {
+        fs::write(directory.path().join("a.csv"), text).unwrap();
+        let pairs = [("path", path(&directory)), ("format", "csv"), ("csv.header", "true"), ("scan.replay.time", "at")];
+        let source = open(&env, None, &pairs, &physical).unwrap();
+        assert_eq!(drain(&source, 1 << 20).unwrap().0.len(), at_once, "{text}");
+        clock.advance(Duration::from_secs(60));
+        drain(&source, 1 << 20).unwrap();
+        assert!(matches!(source.claim(1 << 20).unwrap(), Claim::Finished), "{text}");
+    }
+}
+
+#[test]
 fn a_replay_releases_rows_at_the_speed_of_their_times() {
     let (directory, clock) = (TempDir::new().unwrap(), TestClock::new());
     let env = Env { clock: clock.clone(), ..Env::system() };

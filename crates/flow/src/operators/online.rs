@@ -227,7 +227,8 @@ impl Online {
         let mut columns = self.table.as_ref().map_or(Ok(vec![]), |table| table.keys(&numbers))?;
         let exact = self.exact.evaluate(&numbers)?.iter().map(as_doubles).collect::<Result<Vec<_>>>()?;
         for (at, exact) in exact.chunks(2).enumerate() {
-            let ends = shown.iter().enumerate().map(|(row, (number, _))| self.estimate(at, *number as usize, exact, row));
+            let ends =
+                shown.iter().enumerate().map(|(row, (number, _))| self.estimate(at, *number as usize, exact, row));
             let ends = ends.collect::<Result<Vec<Ends>>>()?;
             columns.extend((0..3).map(|end| doubles(ends.iter().map(|ends| ends[end]))));
         }

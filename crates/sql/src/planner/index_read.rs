@@ -71,7 +71,7 @@ fn sort_above(pipeline: &Pipeline, id: NodeId) -> Option<(SortKey, u64)> {
     let mut above = pipeline.nodes.iter().enumerate().filter(|(_, node)| node.inputs.contains(&id));
     let (Some((at, node)), None) = (above.next(), above.next()) else { return None };
     match &node.operator {
-        Operator::Sort { keys, skip, fetch: Some(fetch) } => Some((keys.first()?.clone(), fetch.saturating_add(*skip))),
+        Operator::Sort { keys, skip, fetch: Some(fetch) } => Some((*keys.first()?, fetch.saturating_add(*skip))),
         Operator::Calc { predicate: None, projection } => {
             let (key, rows) = sort_above(pipeline, at)?;
             match projection.get(key.column) {

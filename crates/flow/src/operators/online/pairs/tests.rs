@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use fleuve_plan::{AggregateCall, OnlineAggregate, blocks_schema};
+use fleuve_plan::{AggregateCall, OnlineAggregate, OnlineMethod, blocks_schema};
 use fleuve_sketch::index::Shuffle;
 
 use super::super::{Online, as_doubles};
@@ -54,7 +54,8 @@ fn online(keys: Vec<usize>) -> Online {
     fields.push(Field::new("rows_seen", DataType::Int64, false));
     fields.push(Field::new("fraction", DataType::Float64, true));
     let unit = OnlineUnit::Pairs { left: 2, right: 3 };
-    let spec = OnlineAggregate { keys, aggregates, unit, confidence: 0.9, interval_ms: 0 };
+    let (method, bounds) = (OnlineMethod::LargeSample, vec![None; aggregates.len()]);
+    let spec = OnlineAggregate { keys, aggregates, unit, confidence: 0.9, method, bounds, interval_ms: 0 };
     Online::new(&spec, &schema(), Arc::new(Schema::new(fields)), Share { worker: 0, workers: 1 }).unwrap()
 }
 
