@@ -29,7 +29,7 @@ pub fn measure() -> Result<String, String> {
 
 fn lines(path: &Path) -> io::Result<String> {
     let disk = write_synced(path)?;
-    let kernel = sending(path, |file, socket| io::copy(file, socket))?;
+    let kernel = sending(path, io::copy)?;
     let copied = sending(path, through_memory)?;
     Ok(format!(
         "the disk alone: {disk:.0} MB/s written and synced by the MiB\n\
