@@ -72,7 +72,7 @@ fn distinct(run: &Run<'_>) -> Result<String, String> {
         ("purchases", Axis { low: 0.0, high: purchases as f64 }),
         ("customers", Axis { low: 0.0, high: most * 1.05 }),
     );
-    let names = ["truth", "HyperLogLog, 4 kB", "Theta, k = 256", "BJKST, 20 %", "AMS"];
+    let names = ["truth", "HyperLogLog", "Theta, k = 256", "BJKST, 20 %", "AMS"];
     for (column, name) in names.into_iter().enumerate().rev() {
         chart.line(name, COLOURS[(column + 5) % COLOURS.len()], &line(&estimates, column, |seen| seen as f64));
     }

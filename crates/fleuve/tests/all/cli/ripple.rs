@@ -69,7 +69,7 @@ fn estimates_hold_the_truth_and_end_as_the_ordinary_answer() {
         let set = format!("{EARLY} SET 'online.confidence' = '0.9999'; SET 'parallelism.default' = '{workers}';");
         let online = rows(&place, &format!("{set} SELECT ONLINE {QUERY}"));
         let (early, last) = online.split_at(online.len() - 3);
-        assert!(early.len() > 3 * 5, "{} rows", early.len());
+        assert!(early.len() >= 3 * 2, "{} rows", early.len());
         for row in last {
             let exact = of(&truth, &row["region"]);
             assert_eq!((&row["fraction"], &row["rows_seen"]), (&Value::from(1.0), &exact["n"]));

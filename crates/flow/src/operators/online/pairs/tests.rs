@@ -76,7 +76,8 @@ fn read(blocks: &[u64], of: u64) -> Vec<Batch> {
         return vec![];
     }
     let numbers = blocks.iter().map(|block| *block as i64).collect::<Int64Array>();
-    let columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(Int64Array::from_value(of as i64, blocks.len()))];
+    let all = |number: u64| -> ArrayRef { Arc::new(Int64Array::from_value(number as i64, blocks.len())) };
+    let columns: Vec<ArrayRef> = vec![Arc::new(numbers), all(1), all(1), all(of), all(of), all(1)];
     vec![Batch::append(RecordBatch::try_new(blocks_schema(), columns).unwrap())]
 }
 
