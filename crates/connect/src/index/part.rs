@@ -20,29 +20,12 @@ const WORTH_SHARE: u64 = 16;
 /// A part of so few rows is always worth it.
 const WORTH_ROWS: u64 = 256;
 
-/// What an index would read, and of how much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Estimate {
-    /// Rows of the part.
-    rows: u64,
-    /// Rows of the table.
-    of: u64,
-}
-
-impl Estimate {
-    /// Whether that is less work than reading the table.
-    fn is_worth_it(&self) -> bool {
-        self.rows <= (self.of / WORTH_SHARE).max(WORTH_ROWS)
-    }
-}
-
 impl Index {
     /// The numbers of the rows that a read finds, in the order in which they are stored; none if there are too many.
     fn numbers(&self, read: &IndexRead) -> Option<Vec<u64>> {
         let tree = self.tree();
         let found: Found = search(&tree, self.keys(), read);
-        let estimate = Estimate { rows: found.rows(), of: tree.len() };
-        estimate.is_worth_it().then(|| {
+        (found.rows() <= (tree.len() / WORTH_SHARE).max(WORTH_ROWS)).then(|| {
             let entries = found.ranks.into_iter().flat_map(|ranks| tree.entries(ranks));
             let mut rows: Vec<u64> = entries.map(|entry| entry.row).collect();
             rows.sort_unstable();

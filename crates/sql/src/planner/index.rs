@@ -30,6 +30,25 @@ use crate::types::display;
 /// The connector of indexes.
 pub const INDEX: &str = "$index";
 
+/// What reads an index: all of these columns, as they come.
+pub fn index_source(table: &str, options: TableOptions, physical: Arc<Schema>) -> SourceSpec {
+    let none = Arc::new(Schema::empty());
+    SourceSpec {
+        table: table.to_owned(),
+        options,
+        output: (0..physical.fields().len()).map(Expr::Column).collect(),
+        physical,
+        metadata: vec![],
+        metadata_schema: Arc::clone(&none),
+        computed: vec![],
+        computed_schema: none,
+        watermark: None,
+        predicate: None,
+        primary_key: vec![],
+        order: ReadOrder::Stored,
+    }
+}
+
 /// What is read of an index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Read {
@@ -175,21 +194,7 @@ impl Lowering {
             // Its rows come in no order, so the watermark stays where it is until all are there.
             times[time] = Time::Event;
         }
-        let none = Arc::new(Schema::empty());
-        let spec = SourceSpec {
-            table: scan.table.clone(),
-            options: scan.options(self.seed),
-            physical: Arc::new(Schema::new(fields.clone())),
-            metadata: vec![],
-            metadata_schema: Arc::clone(&none),
-            computed: vec![],
-            computed_schema: none,
-            watermark: None,
-            predicate: None,
-            output: (0..fields.len()).map(Expr::Column).collect(),
-            primary_key: vec![],
-            order: ReadOrder::Stored,
-        };
+        let spec = index_source(&scan.table, scan.options(self.seed), Arc::new(Schema::new(fields.clone())));
         let id = self.graph.add(GraphNode {
             step: Step::Operator(Operator::Source(Box::new(spec))),
             inputs: vec![],

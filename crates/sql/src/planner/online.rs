@@ -17,7 +17,7 @@ use fleuve_plan::{
 };
 use sqlparser::ast::Query;
 
-use super::index::INDEX;
+use super::index::{INDEX, index_source};
 use crate::catalog::{Catalog, IndexDef};
 use crate::settings::OnlineSettings;
 use join::{Joined, is_join};
@@ -165,18 +165,10 @@ impl Shape<'_> {
         let options = [("connector", INDEX), ("index", &index.name), ("mode", "stride"), ("seed", &seed)];
         let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let spec = SourceSpec {
-            table: self.spec.table.clone(),
-            options: TableOptions(options.into()),
-            physical,
             metadata: vec![POPULATION.to_owned()],
             metadata_schema: Arc::new(Schema::new(vec![population])),
-            computed: vec![],
-            computed_schema: Arc::new(Schema::empty()),
-            watermark: None,
-            predicate: None,
             output,
-            primary_key: vec![],
-            order: ReadOrder::Stored,
+            ..index_source(&self.spec.table, TableOptions(options.into()), physical)
         };
         let unit = OnlineUnit::Rows { population: fields.len() - 1 };
         let source = Node {

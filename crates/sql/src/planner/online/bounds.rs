@@ -5,13 +5,12 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 use fleuve_base::{Error, Result};
 use fleuve_plan::{
-    AggregateCall, BoundsFrom, Changelog, Expr, Node, NodeId, OnlineBounds, OnlineMethod, Operator, ReadOrder,
-    SourceSpec, TableOptions,
+    AggregateCall, BoundsFrom, Changelog, Expr, Node, NodeId, OnlineBounds, OnlineMethod, Operator, TableOptions,
 };
 
 use super::{Shape, refused};
 use crate::catalog::IndexDef;
-use crate::planner::index::INDEX;
+use crate::planner::index::{INDEX, index_source};
 use crate::settings::OnlineSettings;
 
 impl Shape<'_> {
@@ -85,21 +84,9 @@ impl Shape<'_> {
         let index = self.index_of(column).filter(|_| data_type.is_numeric())?;
         let options = [("connector", INDEX), ("index", &index.name), ("mode", "extremes")];
         let fields = ["low", "high"].map(|name| Field::new(name, DataType::Float64, true));
-        let (schema, none) = (Arc::new(Schema::new(fields.to_vec())), Arc::new(Schema::empty()));
-        let spec = SourceSpec {
-            table: self.spec.table.clone(),
-            options: TableOptions(options.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
-            physical: Arc::clone(&schema),
-            metadata: vec![],
-            metadata_schema: Arc::clone(&none),
-            computed: vec![],
-            computed_schema: none,
-            watermark: None,
-            predicate: None,
-            output: (0..2).map(Expr::Column).collect(),
-            primary_key: vec![],
-            order: ReadOrder::Stored,
-        };
+        let schema = Arc::new(Schema::new(fields.to_vec()));
+        let options = TableOptions(options.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+        let spec = index_source(&self.spec.table, options, Arc::clone(&schema));
         let (operator, inputs) = (Operator::Source(Box::new(spec)), vec![]);
         Some(Node { operator, inputs, schema, upsert_key: None, changelog: Changelog::AppendOnly })
     }
